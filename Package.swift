@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// libtorch is found through one link in the repository root, made by Scripts/bootstrap.
+let torchRoot = Context.packageDirectory + "/.libtorch"
+let torchHasCUDA = FileManager.default.fileExists(atPath: torchRoot + "/lib/libtorch_cuda.so")
+let torchLibraries = ["torch", "torch_cpu", "c10"] + (torchHasCUDA ? ["torch_cuda", "c10_cuda"] : [])
+
+/// The settings of every Swift target of ours: warnings are errors, and an existential says so.
+let house: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let collections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+func library(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+  .target(name: name, dependencies: dependencies, path: path, swiftSettings: house)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: name + "Tests", dependencies: [.target(name: name)] + dependencies,
+    path: "Tests/\(name)Tests", exclude: [], resources: [], swiftSettings: house)
+}
+
+/// Text and Datasets, which need no libtorch: `ATTUNE_WITHOUT_TORCH=1 swift test` builds and tests them alone, in seconds.
+let light: [Target] = [
+  library("Text", [collections]),
+  library("Datasets", ["Text", collections]),
+  tests("Text", []),
+  tests("Datasets", ["Text"]),
+]
+
+let heavy: [Target] = [
+  .target(
+    name: "CTorch",
+    cxxSettings: [
+      .unsafeFlags([
+        "-std=c++20", "-O2", "-isystem", torchRoot + "/include",
+        "-isystem", torchRoot + "/include/torch/csrc/api/include",
+        "-Wall", "-Wextra", "-Werror",
+      ])
+    ],
+    linkerSettings: [
+      .unsafeFlags(
+        ["-L" + torchRoot + "/lib", "-Xlinker", "-rpath", "-Xlinker", torchRoot + "/lib", "-Xlinker", "--no-as-needed"]
+          + torchLibraries.map { "-l" + $0 } + ["-Xlinker", "--as-needed"])
+    ]),
+  library("Torch", ["CTorch"]),
+  library("NN", ["Torch"]),
+]
+
+let withoutTorch = Context.environment["ATTUNE_WITHOUT_TORCH"] == "1"
+
+let package = Package(
+  name: "attune",
+  products: withoutTorch
+    ? []
+    : [
+      .library(name: "Attune", targets: ["NN"]),
+    ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")
+  ]
+    + (withoutTorch
+      ? []
+      : [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+      ]),
+  targets: withoutTorch ? light : light + heavy,
+  swiftLanguageModes: [.v6],
+  cxxLanguageStandard: .cxx20
+)

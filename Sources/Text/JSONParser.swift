@@ -1,0 +1,229 @@
+import OrderedCollections
+
+/// What is wrong with a JSON text, and where.
+public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// What was expected or found.
+  public let problem: String
+  /// The line, from 1.
+  public let line: Int
+  /// The byte in the line, from 1.
+  public let column: Int
+
+  public var description: String { "not valid JSON at line \(line), column \(column): \(problem)" }
+}
+
+extension JSON {
+  /// Reads one JSON value, with nothing but white space around it.
+  ///
+  /// - Parameters:
+  ///   - text: the UTF-8 bytes.
+  ///   - maximumDepth: how deep arrays and objects may nest.
+  /// - Throws: ``JSONError`` with line and column.
+  public init(parsing text: some Collection<UInt8>, maximumDepth: Int = 128) throws(JSONError) {
+    let bytes = Array(text)
+    self = try JSON.parse(bytes, maximumDepth: maximumDepth)
+  }
+
+  /// Reads one JSON value from a string.
+  public init(parsing text: String, maximumDepth: Int = 128) throws(JSONError) {
+    self = try JSON.parse(Array(text.utf8), maximumDepth: maximumDepth)
+  }
+
+  private static func parse(_ bytes: [UInt8], maximumDepth: Int) throws(JSONError) -> JSON {
+    var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth)
+    let value = try parser.value(depth: 0)
+    parser.skipSpace()
+    guard parser.position == bytes.count else { throw parser.error("something follows the value") }
+    return value
+  }
+}
+
+/// A recursive-descent reader over UTF-8 bytes.
+private struct JSONParser {
+  let bytes: [UInt8]
+  let maximumDepth: Int
+  var position = 0
+
+  func error(_ problem: String, at place: Int? = nil) -> JSONError {
+    let before = bytes[..<min(place ?? position, bytes.count)]
+    let line = before.reduce(1) { $1 == 0x0A ? $0 + 1 : $0 }
+    let start = before.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+    return JSONError(problem: problem, line: line, column: before.count - start + 1)
+  }
+
+  var next: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+  mutating func skipSpace() {
+    while position < bytes.count, [0x20, 0x0A, 0x0D, 0x09].contains(bytes[position]) { position += 1 }
+  }
+
+  mutating func value(depth: Int) throws(JSONError) -> JSON {
+    guard depth <= maximumDepth else { throw error("nested deeper than \(maximumDepth) levels") }
+    skipSpace()
+    guard let first = next else { throw error("the text ends where a value should stand") }
+    switch first {
+    case UInt8(ascii: "{"): return try object(depth: depth)
+    case UInt8(ascii: "["): return try array(depth: depth)
+    case UInt8(ascii: "\""): return .string(try string())
+    case UInt8(ascii: "t"): return try word("true", .bool(true))
+    case UInt8(ascii: "f"): return try word("false", .bool(false))
+    case UInt8(ascii: "n"): return try word("null", .null)
+    case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return try number()
+    default: throw error("a value cannot start with “\(character(at: position))”")
+    }
+  }
+
+  func character(at place: Int) -> String {
+    String(decoding: bytes[place..<min(place + 4, bytes.count)], as: UTF8.self).first.map(String.init) ?? ""
+  }
+
+  mutating func word(_ text: StaticString, _ value: JSON) throws(JSONError) -> JSON {
+    let count = text.utf8CodeUnitCount
+    let matches = text.withUTF8Buffer { bytes.dropFirst(position).prefix(count).elementsEqual($0) }
+    guard matches else { throw error("expected \(text)") }
+    position += count
+    return value
+  }
+
+  mutating func array(depth: Int) throws(JSONError) -> JSON {
+    position += 1
+    var elements: [JSON] = []
+    skipSpace()
+    if next == UInt8(ascii: "]") {
+      position += 1
+      return .array(elements)
+    }
+    while true {
+      elements.append(try value(depth: depth + 1))
+      if try !separator(closing: UInt8(ascii: "]")) { return .array(elements) }
+    }
+  }
+
+  mutating func object(depth: Int) throws(JSONError) -> JSON {
+    position += 1
+    var members = OrderedDictionary<String, JSON>()
+    skipSpace()
+    if next == UInt8(ascii: "}") {
+      position += 1
+      return .object(members)
+    }
+    while true {
+      skipSpace()
+      guard next == UInt8(ascii: "\"") else { throw error("expected a key in quotes") }
+      let key = try string()
+      skipSpace()
+      guard next == UInt8(ascii: ":") else { throw error("expected “:” after the key “\(key)”") }
+      position += 1
+      members[key] = try value(depth: depth + 1)
+      if try !separator(closing: UInt8(ascii: "}")) { return .object(members) }
+    }
+  }
+
+  /// True after a comma, false after the closing bracket.
+  mutating func separator(closing: UInt8) throws(JSONError) -> Bool {
+    skipSpace()
+    guard let found = next else { throw error("the text ends inside an array or object") }
+    guard found == UInt8(ascii: ",") || found == closing else {
+      throw error("expected “,” or “\(Character(UnicodeScalar(closing)))”, found “\(character(at: position))”")
+    }
+    position += 1
+    return found != closing
+  }
+
+  mutating func number() throws(JSONError) -> JSON {
+    let start = position
+    if next == UInt8(ascii: "-") { position += 1 }
+    let leading = position
+    let whole = digits()
+    guard whole > 0, whole == 1 || bytes[leading] != UInt8(ascii: "0") else { throw error("not a number", at: start) }
+    var isInteger = true
+    if next == UInt8(ascii: ".") {
+      position += 1
+      isInteger = false
+      guard digits() > 0 else { throw error("a digit must follow the decimal point") }
+    }
+    if next == UInt8(ascii: "e") || next == UInt8(ascii: "E") {
+      position += 1
+      isInteger = false
+      if next == UInt8(ascii: "+") || next == UInt8(ascii: "-") { position += 1 }
+      guard digits() > 0 else { throw error("a digit must follow the exponent") }
+    }
+    let text = String(decoding: bytes[start..<position], as: UTF8.self)
+    if isInteger, let value = Int(text) { return .int(value) }
+    guard let value = Double(text), value.isFinite else { throw error("the number \(text) is out of range", at: start) }
+    return .double(value)
+  }
+
+  mutating func digits() -> Int {
+    let start = position
+    while let digit = next, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) { position += 1 }
+    return position - start
+  }
+
+  mutating func string() throws(JSONError) -> String {
+    let start = position
+    position += 1
+    var run = position
+    var text: [UInt8] = []
+    while position < bytes.count {
+      let byte = bytes[position]
+      if byte == UInt8(ascii: "\"") {
+        text.append(contentsOf: bytes[run..<position])
+        position += 1
+        guard let valid = String(validating: text, as: UTF8.self) else { throw error("the string is not UTF-8", at: start) }
+        return valid
+      }
+      if byte == UInt8(ascii: "\\") {
+        text.append(contentsOf: bytes[run..<position])
+        position += 1
+        try escape(into: &text)
+        run = position
+      } else {
+        guard byte >= 0x20 else { throw error("a control character inside a string must be escaped") }
+        position += 1
+      }
+    }
+    throw error("the string that starts here is not closed", at: start)
+  }
+
+  mutating func escape(into text: inout [UInt8]) throws(JSONError) {
+    guard let kind = next else { throw error("the text ends inside an escape") }
+    position += 1
+    switch kind {
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(kind)
+    case UInt8(ascii: "b"): text.append(0x08)
+    case UInt8(ascii: "f"): text.append(0x0C)
+    case UInt8(ascii: "n"): text.append(0x0A)
+    case UInt8(ascii: "r"): text.append(0x0D)
+    case UInt8(ascii: "t"): text.append(0x09)
+    case UInt8(ascii: "u"): text.append(contentsOf: String(Character(try unicode())).utf8)
+    default: throw error("unknown escape “\\\(Character(UnicodeScalar(kind)))”", at: position - 1)
+    }
+  }
+
+  /// A `\uXXXX` escape, with its second half where it is a surrogate. A lone surrogate becomes U+FFFD.
+  mutating func unicode() throws(JSONError) -> UnicodeScalar {
+    let replacement = UnicodeScalar(0xFFFD as UInt16)!
+    let high = try hexadecimal()
+    if let scalar = UnicodeScalar(high) { return scalar }
+    guard high < 0xDC00, bytes.dropFirst(position).prefix(2).elementsEqual("\\u".utf8) else { return replacement }
+    let before = position
+    position += 2
+    let low = try hexadecimal()
+    guard (0xDC00..<0xE000).contains(low) else {
+      position = before
+      return replacement
+    }
+    return UnicodeScalar(0x10000 + (UInt32(high) - 0xD800) << 10 + (UInt32(low) - 0xDC00)) ?? replacement
+  }
+
+  mutating func hexadecimal() throws(JSONError) -> UInt16 {
+    guard position + 4 <= bytes.count else { throw error("four hexadecimal digits must follow \\u") }
+    let text = String(decoding: bytes[position..<position + 4], as: UTF8.self)
+    guard text.allSatisfy(\.isHexDigit), let value = UInt16(text, radix: 16) else {
+      throw error("four hexadecimal digits must follow \\u")
+    }
+    position += 4
+    return value
+  }
+}
