@@ -39,6 +39,7 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise SystemExit(f"{path}: {name} holds a value that is not finite")
     save_file({name: t.detach().clone().contiguous() for name, t in tensors.items()}, path)
+    path.chmod(0o644)
     check_sizes(path.parent)
 
 
