@@ -7,7 +7,12 @@ refused. Values are reproducible to the last bits on one kind of CPU; another CP
 import json
 import math
 import os
+import sys
 from pathlib import Path
+
+if os.environ.get("PYTHONHASHSEED") != "0":  # peft writes lists from sets: their order follows the hash seed
+    os.environ["PYTHONHASHSEED"] = "0"
+    os.execv(sys.executable, sys.orig_argv)
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
