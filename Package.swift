@@ -53,6 +53,8 @@ let heavy: [Target] = [
     ]),
   library("Torch", ["CTorch"]),
   library("NN", ["Torch"]),
+  library("Checkpoints", ["Torch", "Text", collections]),
+  library("Models", ["NN", "Checkpoints", "Torch", "Text"]),
 ]
 
 let withoutTorch = Context.environment["ATTUNE_WITHOUT_TORCH"] == "1"
@@ -62,7 +64,7 @@ let package = Package(
   products: withoutTorch
     ? []
     : [
-      .library(name: "Attune", targets: ["NN"]),
+      .library(name: "Attune", targets: ["NN"])
     ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")
