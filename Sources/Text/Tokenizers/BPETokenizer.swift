@@ -19,6 +19,8 @@ public struct BPETokenizer: Tokenizer {
   private let model: any WordModel
   private let addedByContent: [[UInt8]: Int32]
   private let addedByID: [Int32: AddedToken]
+  /// How an added token reads in a decoded text: its normalized form, where that is what it is matched in.
+  private let addedSpellings: [Int32: [UInt8]]
   private let rawFinder: AddedTokenFinder
   private let normalizedFinder: AddedTokenFinder
   private let normalizers: [Normalizer]
@@ -37,12 +39,15 @@ public struct BPETokenizer: Tokenizer {
     addedByID = Dictionary(parts.added.map { ($0.id, $0) }) { first, _ in first }
     addedByContent = Dictionary(parts.added.map { (Array($0.content.utf8), $0.id) }) { first, _ in first }
     vocabularySize = max(parts.model.tokens.count, Int(parts.added.map(\.id).max() ?? -1) + 1)
-    rawFinder = AddedTokenFinder(parts.added.filter { !$0.isNormalized }.map { (Array($0.content.utf8), $0) })
     var matcher = PatternMatcher()
-    normalizedFinder = AddedTokenFinder(
-      parts.added.filter(\.isNormalized).map { token in
-        (parts.normalizers.reduce(Array(token.content.utf8)) { $1.apply(to: $0, scratch: &matcher) }, token)
-      })
+    let entries = parts.added.map { token in
+      let content = Array(token.content.utf8)
+      let steps = token.isNormalized ? parts.normalizers : []
+      return (content: steps.reduce(content) { $1.apply(to: $0, scratch: &matcher) }, token: token)
+    }
+    rawFinder = AddedTokenFinder(entries.filter { !$0.token.isNormalized })
+    normalizedFinder = AddedTokenFinder(entries.filter(\.token.isNormalized))
+    addedSpellings = Dictionary(entries.map { ($0.token.id, $0.content) }) { first, _ in first }
   }
 
   // MARK: Encoding
@@ -134,19 +139,17 @@ public struct BPETokenizer: Tokenizer {
   // MARK: The vocabulary
 
   private func spelling(of id: Int32) -> [UInt8]? {
-    if !addedByID.isEmpty, let token = addedByID[id] { return Array(token.content.utf8) }
-    return model.tokens.spelling(of: id)
+    addedSpellings[id] ?? model.tokens.spelling(of: id)
   }
 
   public func id(of token: String) -> Int32? { addedByContent[Array(token.utf8)] ?? model.tokens.id(of: token) }
 
-  public func token(of id: Int32) -> String? { spelling(of: id).map { String(decoding: $0, as: UTF8.self) } }
+  public func token(of id: Int32) -> String? { addedByID[id]?.content ?? model.tokens.string(of: id) }
 
   public func isSpecial(_ id: Int32) -> Bool { addedByID[id]?.isSpecial ?? false }
 
   public func bytes(of id: Int32) -> [UInt8] {
-    if let token = addedByID[id] { return Array(token.content.utf8) }
-    guard let spelling = model.tokens.spelling(of: id) else { return [] }
+    guard let spelling = spelling(of: id) else { return [] }
     return DecodingStep.bytes(of: spelling, by: decoding)
   }
 }

@@ -118,7 +118,9 @@ extension PreTokenizer {
       let behavior = try field["behavior"].map { field throws(TokenizerError) in try self.behavior(field) } ?? .isolated
       return [.split(.scalars(punctuation), behavior, isInverted: false)]
     case "Whitespace":
-      return [.split(try Splitter.expression(#"\w+|[^\w\s]+"#, at: field), .removed, isInverted: true)]
+      // Its `\w` holds the two joiners too, unlike that of the other patterns.
+      let words = #"[\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+"#
+      return [.split(try Splitter.expression(words, at: field), .removed, isInverted: true)]
     case "WhitespaceSplit": return [.split(.scalars(.whitespace), .removed, isInverted: false)]
     case "Metaspace": return [try metaspace(field)]
     default: throw field.error("the pre-tokenizer “\(kind)” is not supported")
