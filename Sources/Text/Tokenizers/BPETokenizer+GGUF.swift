@@ -78,7 +78,7 @@ extension GGUFVocabulary {
     options.ignoresMerges = splitting.ignoresMerges
     let model = BPEModel(tokens: tokens, merges: try pairTable(tokens), unit: .byte, options: options)
     var parts = BPETokenizer.Parts(model: model)
-    if splitting.normalizes { parts.normalizers = [.canonicalComposition] }
+    if splitting.normalizes { parts.normalizers = [.form(.canonicalComposition)] }
     parts.preTokenizers = splitting.steps
     if addSpacePrefix == true { parts.preTokenizers.insert(.byteLevel(addsPrefixSpace: true, splitter: nil), at: 0) }
     parts.decoding = [.byteLevel]

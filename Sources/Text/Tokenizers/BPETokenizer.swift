@@ -123,9 +123,7 @@ public struct BPETokenizer: Tokenizer {
 
   public func decode(_ ids: some Sequence<Int32>, skipSpecialTokens: Bool) -> String {
     var decoder = streamingDecoder(skipSpecialTokens: skipSpecialTokens)
-    var text = ""
-    for id in ids { text += decoder.push(id) }
-    return text + decoder.finish()
+    return decoder.text(of: ids)
   }
 
   public func streamingDecoder(skipSpecialTokens: Bool) -> StreamingDecoder {
