@@ -53,6 +53,8 @@ let heavy: [Target] = [
     ]),
   library("Torch", ["CTorch"]),
   library("NN", ["Torch"]),
+  library("Checkpoints", ["CTorch", "Torch", "Text", collections]),
+  tests("Checkpoints", ["Torch", "Text", collections]),
 ]
 
 let withoutTorch = Context.environment["ATTUNE_WITHOUT_TORCH"] == "1"

@@ -14,7 +14,7 @@ public enum AtomicFolder {
   ///   - body: writes the files into the folder it is given. Where it throws, that folder is removed and nothing else has changed.
   /// - Throws: ``CheckpointError`` with path and cause where the system refuses; whatever `body` throws.
   public static func write<Result>(to url: URL, _ body: (URL) throws -> Result) throws -> Result {
-    try write(to: url, exchanging: ct_exchange_paths, body)
+    try write(to: url, exchanging: { ct_exchange_paths($0, $1) }, body)
   }
 
   /// The same with another way to exchange two paths, which returns an `errno` or zero.

@@ -1,7 +1,7 @@
 import Foundation
 
 #if _endian(big)
-#error("The formats read here are little-endian, and so are the machines this program runs on.")
+  #error("The formats read here are little-endian, and so are the machines this program runs on.")
 #endif
 
 /// A whole file in memory without reading it: pages come from disk when they are touched.

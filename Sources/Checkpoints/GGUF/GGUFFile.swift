@@ -1,4 +1,5 @@
 import Foundation
+import OrderedCollections
 import Torch
 
 /// One GGUF file of version 2 or 3, mapped into memory, with its tensors under the file's own names and in the file's own layout.
@@ -14,7 +15,8 @@ public final class GGUFFile: CheckpointSource {
   public init(_ url: URL) throws(CheckpointError) {
     file = try MappedFile(url)
     try LFSPointer.refuse(file)
-    header = try GGUFHeader(file.bytes, path: file.path)
+    var cursor = GGUFCursor(file.bytes, path: file.path)
+    header = try GGUFHeader(&cursor, path: file.path)
     let parts = try metadata.int("split.count") ?? 1
     guard parts <= 1 else {
       throw CheckpointError(

@@ -17,8 +17,6 @@ struct GGUFHeader {
   let metadata: GGUFMetadata
   /// The tensors, in the order of the table.
   let entries: OrderedDictionary<String, Entry>
-  /// The most bytes set aside for one length that the file declares.
-  let largestReservation: Int
 
   /// The longest key the format allows.
   private static let keyLimit = 65_535
@@ -26,16 +24,15 @@ struct GGUFHeader {
   private static let nameLimit = 255
   private static let rankLimit = 4
 
-  /// Reads and checks the head of a file.
+  /// Reads and checks the head of a file with a cursor at its beginning.
   ///
   /// - Throws: ``CheckpointError`` of kind `malformed` or `unsupported` that names the key or tensor and what is wrong.
-  init(_ bytes: UnsafeRawBufferPointer, path: String) throws(CheckpointError) {
-    var cursor = GGUFCursor(bytes, path: path)
+  init(_ cursor: inout GGUFCursor, path: String) throws(CheckpointError) {
+    let fileSize = cursor.remaining
     let counts = try GGUFHeader.counts(&cursor, path: path)
     metadata = try GGUFHeader.metadata(&cursor, count: counts.pairs, path: path)
     let alignment = try GGUFHeader.alignment(metadata)
-    entries = try GGUFHeader.entries(&cursor, count: counts.tensors, alignment: alignment, fileSize: bytes.count, path: path)
-    largestReservation = cursor.largestReservation
+    entries = try GGUFHeader.entries(&cursor, count: counts.tensors, alignment: alignment, fileSize: fileSize, path: path)
   }
 
   private static func counts(
@@ -135,7 +132,9 @@ struct GGUFHeader {
   }
 
   private static func checkOverlap(_ entries: OrderedDictionary<String, Entry>, path: String) throws(CheckpointError) {
-    let sorted = entries.elements.filter { !$0.value.range.isEmpty }.sorted { $0.value.range.lowerBound < $1.value.range.lowerBound }
+    let sorted = entries.elements.filter { !$0.value.range.isEmpty }.sorted {
+      $0.value.range.lowerBound < $1.value.range.lowerBound
+    }
     for (before, after) in zip(sorted, sorted.dropFirst()) where after.value.range.lowerBound < before.value.range.upperBound {
       throw CheckpointError(
         .malformed, at: path, in: "tensor “\(after.key)”", "its bytes overlap those of tensor “\(before.key)”")

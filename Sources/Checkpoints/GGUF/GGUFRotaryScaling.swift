@@ -6,7 +6,8 @@ extension GGUFConfiguration {
   /// How the rotary embedding is stretched past the context of pre-training, in the form of `rope_scaling`; nil where it is not.
   func rotaryScaling() throws(CheckpointError) -> JSON? {
     if let factors = try rotaryFactors() {
-      return try llama3Scaling(factors) ?? perFrequencyScaling(factors)
+      if let scaling = try llama3Scaling(factors) { return scaling }
+      return try perFrequencyScaling(factors)
     }
     let type = try string("rope.scaling.type") ?? "none"
     switch type {
@@ -77,6 +78,6 @@ extension GGUFFile {
   /// The elements of an F32 tensor, straight from the file.
   fileprivate func floats(of name: String) throws(CheckpointError) -> [Float] {
     guard let entry = header.entries[name] else { throw absent(name) }
-    return (0..<entry.range.count / 4).map { float(at: entry.range.lowerBound + 4 * $0) }
+    return stride(from: entry.range.lowerBound, to: entry.range.upperBound, by: 4).map(float(at:))
   }
 }

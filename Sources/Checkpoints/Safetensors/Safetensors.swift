@@ -61,7 +61,8 @@ struct SafetensorsPlan {
       let end = offset + shape.reduce(1, *) * dtype.byteSize
       let sizes = shape.map(String.init).joined(separator: ",")
       members.append(
-        "\(JSON.string(name).text()):{\"dtype\":\"\(types[index].rawValue)\",\"shape\":[\(sizes)],\"data_offsets\":[\(offset),\(end)]}")
+        "\(JSON.string(name).text()):{\"dtype\":\"\(types[index].rawValue)\",\"shape\":[\(sizes)],\"data_offsets\":[\(offset),\(end)]}"
+      )
       offset = end
     }
     dataCount = offset

@@ -1,4 +1,5 @@
 import Foundation
+import OrderedCollections
 import Torch
 
 /// One safetensors file, mapped into memory.

@@ -82,7 +82,8 @@ extension Safetensors {
   }
 
   private static func removeWeights(in folder: URL, except kept: [String]) throws {
-    for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) where holdsWeights(name) && !kept.contains(name) {
+    for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) where holdsWeights(name) && !kept.contains(name)
+    {
       try FileManager.default.removeItem(at: folder.appendingPathComponent(name))
     }
   }

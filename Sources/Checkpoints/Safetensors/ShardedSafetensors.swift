@@ -24,9 +24,11 @@ public final class ShardedSafetensors: CheckpointSource {
     for (name, value) in map {
       let subject = "tensor “\(name)”"
       guard let file = value.string, !file.isEmpty, !file.contains("/"), file != ".." else {
-        throw CheckpointError(.malformed, at: index.path, in: subject, "“weight_map” does not give the name of a file beside the index")
+        throw CheckpointError(
+          .malformed, at: index.path, in: subject, "“weight_map” does not give the name of a file beside the index")
       }
-      let shard = try shards[file] ?? ShardedSafetensors.open(file, beside: index)
+      let opened = shards[file]
+      let shard = if let opened { opened } else { try ShardedSafetensors.open(file, beside: index) }
       guard shard.info(name) != nil else {
         throw CheckpointError(.malformed, at: index.path, in: subject, "\(file), where the index places it, does not hold it")
       }

@@ -18,11 +18,13 @@ extension GGUFArchitecture {
     var config = try source.decoder("gemma3_text", class: "Gemma3ForCausalLM")
     config["hidden_activation"] = "gelu_pytorch_tanh"
     config["attention_bias"] = false
-    config["query_pre_attn_scalar"] = .int(try source.headSize())
+    let layers = try source.size("block_count")
+    // The file does not hold it. The 27B model, the only one of 62 layers, divides by the width per head instead of the head's size.
+    let scale = layers == 62 ? try source.size("embedding_length") / source.heads().query : try source.headSize()
+    config["query_pre_attn_scalar"] = .int(scale)
     config["sliding_window"] = .int(try source.size("attention.sliding_window"))
     // The files hold neither: all released sizes have five local layers to one global, and turn local ones with base 10,000.
     config["rope_local_base_freq"] = .double(try source.double("rope.freq_base_swa") ?? 10_000)
-    let layers = try source.size("block_count")
     config["layer_types"] = .array((1...layers).map { $0 % 6 == 0 ? "full_attention" : "sliding_attention" })
     if let cap = try source.double("final_logit_softcapping") { config["final_logit_softcapping"] = .double(cap) }
     return .object(config)
