@@ -13,15 +13,26 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 extension JSON {
+  /// What a key that an object holds twice means.
+  public enum DuplicateKeys: Sendable {
+    /// The last value counts, as in Python.
+    case lastCounts
+    /// The text is not valid.
+    case refused
+  }
+
   /// Reads one JSON value, with nothing but white space around it.
   ///
   /// - Parameters:
   ///   - text: the UTF-8 bytes.
   ///   - maximumDepth: how deep arrays and objects may nest.
+  ///   - duplicateKeys: what to do where an object holds a key twice.
   /// - Throws: ``JSONError`` with line and column.
-  public init(parsing text: some Collection<UInt8>, maximumDepth: Int = 128) throws(JSONError) {
+  public init(
+    parsing text: some Collection<UInt8>, maximumDepth: Int = 128, duplicateKeys: DuplicateKeys = .lastCounts
+  ) throws(JSONError) {
     let bytes = Array(text)
-    self = try JSON.parse(bytes, maximumDepth: maximumDepth)
+    self = try JSON.parse(bytes, maximumDepth: maximumDepth, duplicateKeys: duplicateKeys)
   }
 
   /// Reads one JSON value from a string.
@@ -29,8 +40,10 @@ extension JSON {
     self = try JSON.parse(Array(text.utf8), maximumDepth: maximumDepth)
   }
 
-  private static func parse(_ bytes: [UInt8], maximumDepth: Int) throws(JSONError) -> JSON {
-    var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth)
+  private static func parse(
+    _ bytes: [UInt8], maximumDepth: Int, duplicateKeys: DuplicateKeys = .lastCounts
+  ) throws(JSONError) -> JSON {
+    var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth, duplicateKeys: duplicateKeys)
     let value = try parser.value(depth: 0)
     parser.skipSpace()
     guard parser.position == bytes.count else { throw parser.error("something follows the value") }
@@ -42,6 +55,7 @@ extension JSON {
 private struct JSONParser {
   let bytes: [UInt8]
   let maximumDepth: Int
+  let duplicateKeys: JSON.DuplicateKeys
   var position = 0
 
   func error(_ problem: String, at place: Int? = nil) -> JSONError {
@@ -110,7 +124,9 @@ private struct JSONParser {
     while true {
       skipSpace()
       guard next == UInt8(ascii: "\"") else { throw error("expected a key in quotes") }
+      let start = position
       let key = try string()
+      if duplicateKeys == .refused, members[key] != nil { throw error("the key “\(key)” comes twice", at: start) }
       skipSpace()
       guard next == UInt8(ascii: ":") else { throw error("expected “:” after the key “\(key)”") }
       position += 1
