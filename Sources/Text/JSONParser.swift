@@ -9,6 +9,7 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The byte in the line, from 1.
   public let column: Int
 
+  /// The problem with its place.
   public var description: String { "not valid JSON at line \(line), column \(column): \(problem)" }
 }
 
