@@ -36,6 +36,16 @@ unresolved_libraries() {
   done | sort -u | paste -s -d ' '
 }
 
+# require_loadable FOLDER ORIGIN
+require_loadable() {
+  local reason unresolved
+  reason="$(unusable "$1")"
+  [[ -z "$reason" ]] || fail "$2: $1 is $reason" "${libtorch_remedies[@]}"
+  unresolved="$(unresolved_libraries "$1")"
+  [[ -z "$unresolved" ]] ||
+    fail "$2: the libraries in $1/lib need others that are not there: $unresolved" "${libtorch_remedies[@]}"
+}
+
 # installed_torch: the folder of an installed Python torch of the right minor version. Nothing of torch is executed.
 installed_torch() {
   local folder reason
@@ -85,7 +95,7 @@ fetch_libtorch() {
   version="$(verified_wheel_version "$wheel")"
   name="$version"
   mkdir "$staging/unpacked"
-  if ! unzip -Z1 "$wheel" | grep -q '^torch/lib/libtorch_cuda\.so$'; then
+  if ! wheel_has "$wheel" torch/lib/libtorch_cuda.so; then
     if wants_cuda; then say "pip's configuration gives a CPU build ($version): the GPU will not be used"; fi
     unpack_torch "$wheel" "$staging/unpacked"
   elif wants_cuda; then
@@ -101,8 +111,12 @@ fetch_libtorch() {
     # The CPU library of a CUDA build still loads CUDA's runtime and its profiling library (13 MB).
     add_cuda_libraries "$staging/unpacked" < <(cuda_requirements "$wheel" | sed -n -E 's/^cuda-toolkit\[[^]]*\]/cuda-toolkit[cudart,cupti]/p')
   fi
+  require_loadable "$staging/unpacked/torch" "torch $version from pip"
   keep "$staging/unpacked" "libtorch/$name"
 }
+
+# wheel_has WHEEL PATTERN
+wheel_has() { unzip -Z1 "$1" "$2" >/dev/null 2>&1; }
 
 # verified_wheel_version WHEEL: its version, once the wheel is known to be whole and of the right version.
 verified_wheel_version() {
@@ -124,7 +138,7 @@ verified_wheel_version() {
 unpack_torch() {
   local wheel="$1" folder="$2" parts=('torch/include/*' 'torch/lib/lib*.so*' torch/version.py)
   shift 2
-  if unzip -Z1 "$wheel" | grep -q '^torch\.libs/'; then parts+=('torch.libs/*'); fi
+  if wheel_has "$wheel" 'torch.libs/*'; then parts+=('torch.libs/*'); fi
   say "unpacking ${wheel##*/}"
   unzip -q "$wheel" "${parts[@]}" -x torch/lib/libtorch_python.so "$@" -d "$folder" ||
     fail "could not unpack ${wheel##*/} into $folder" "check the free space of that disk; ATTUNE_CACHE names another folder"
