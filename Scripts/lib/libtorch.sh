@@ -73,14 +73,17 @@ without_cuda=-without-cuda
 # lacks_wanted_cuda FOLDER
 lacks_wanted_cuda() { [[ "$1" == *"$without_cuda"/torch ]] && wants_cuda; }
 
-# cached_libtorch: the folder to link to, if the cache has one for this machine.
+# cached_libtorch: the folder to link to, if the cache has one for this machine; the CUDA build only comes first with a GPU.
 cached_libtorch() {
-  local folder
-  for folder in "$cache/libtorch/$libtorch_minor".*/torch; do
-    if [[ -d "$folder" && -z "$(unusable "$folder")" ]] && ! lacks_wanted_cuda "$folder"; then
-      echo "$folder"
-      return
-    fi
+  local kind folder kinds=("*$without_cuda" '*+cpu' '*')
+  if wants_cuda; then kinds=('*+cu[0-9]*' '*'); fi
+  for kind in "${kinds[@]}"; do
+    for folder in "$cache/libtorch/$libtorch_minor."$kind/torch; do
+      if [[ -z "$(unusable "$folder")" ]] && ! lacks_wanted_cuda "$folder"; then
+        echo "$folder"
+        return
+      fi
+    done
   done
 }
 
@@ -99,7 +102,7 @@ fetch_libtorch() {
     if wants_cuda; then say "pip's configuration gives a CPU build ($version): the GPU will not be used"; fi
     unpack_torch "$wheel" "$staging/unpacked"
   elif wants_cuda; then
-    say "fetching the CUDA libraries that $version needs (about 2.5 GB)"
+    say "fetching the CUDA libraries that $version needs (about 2 GB)"
     unpack_torch "$wheel" "$staging/unpacked"
     add_cuda_libraries "$staging/unpacked" < <(cuda_requirements "$wheel")
   else
