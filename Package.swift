@@ -63,7 +63,7 @@ let package = Package(
   products: withoutTorch
     ? []
     : [
-      .library(name: "Attune", targets: ["NN"]),
+      .library(name: "Attune", targets: ["NN"])
     ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")
