@@ -1,0 +1,97 @@
+import Torch
+
+/// A linear map from the last dimension of its input: y = x·Wᵀ + b, W [out, in].
+///
+/// Adapters wrap one, quantization replaces one, and neither changes the model around it.
+public protocol Projection: Module {
+  /// Features that go in.
+  var inputSize: Int { get }
+  /// Features that come out.
+  var outputSize: Int { get }
+  /// True where the checkpoint keeps the weight as [in, out] (PEFT's `fan_in_fan_out`).
+  var storesTransposed: Bool { get }
+  /// x [.., in] → [.., out].
+  func forward(_ x: Tensor) throws(TorchError) -> Tensor
+  /// W [out, in], unpacked where it is stored otherwise.
+  func denseWeight() throws(TorchError) -> Tensor
+  /// b [out].
+  var denseBias: Tensor? { get }
+  /// A projection of the same kind with other numbers. weight [out, in].
+  func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection
+}
+
+/// A dense projection with its weight as [out, in].
+public final class Linear: Module, Projection {
+  /// W [out, in].
+  @Param public var weight: Tensor
+  /// b [out].
+  @Param public var bias: Tensor?
+
+  /// A projection whose numbers are yet to be loaded.
+  public init(_ inputSize: Int, _ outputSize: Int, bias: Bool) throws(TorchError) {
+    _weight = Param(wrappedValue: try .empty([outputSize, inputSize]), "weight")
+    _bias = Param(wrappedValue: bias ? try .empty([outputSize]) : nil, "bias")
+  }
+
+  /// A projection of given numbers. weight [out, in]; bias [out].
+  public init(weight: Tensor, bias: Tensor?) {
+    _weight = Param(wrappedValue: weight, "weight")
+    _bias = Param(wrappedValue: bias, "bias")
+  }
+
+  /// Features that go in.
+  public var inputSize: Int { weight.shape[1] }
+  /// Features that come out.
+  public var outputSize: Int { weight.shape[0] }
+  /// False.
+  public var storesTransposed: Bool { false }
+  /// b [out].
+  public var denseBias: Tensor? { bias }
+
+  /// x·Wᵀ + b.
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor { try x.linear(weight, bias) }
+  /// W.
+  public func denseWeight() throws(TorchError) -> Tensor { weight }
+  /// The same with other numbers.
+  public func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection {
+    Linear(weight: weight, bias: bias)
+  }
+}
+
+/// GPT-2's projection, which keeps its weight as [in, out].
+public final class Conv1D: Module, Projection {
+  /// Wᵀ [in, out].
+  @Param public var weight: Tensor
+  /// b [out].
+  @Param public var bias: Tensor?
+
+  /// A projection whose numbers are yet to be loaded.
+  public init(_ inputSize: Int, _ outputSize: Int) throws(TorchError) {
+    _weight = Param(wrappedValue: try .empty([inputSize, outputSize]), "weight")
+    _bias = Param(wrappedValue: try .empty([outputSize]), "bias")
+  }
+
+  private init(stored weight: Tensor, bias: Tensor?) {
+    _weight = Param(wrappedValue: weight, "weight")
+    _bias = Param(wrappedValue: bias, "bias")
+  }
+
+  /// Features that go in.
+  public var inputSize: Int { weight.shape[0] }
+  /// Features that come out.
+  public var outputSize: Int { weight.shape[1] }
+  /// True.
+  public var storesTransposed: Bool { true }
+  /// b [out].
+  public var denseBias: Tensor? { bias }
+
+  /// x·W + b.
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor { try x.linear(try weight.transposed(), bias) }
+  /// W [out, in].
+  public func denseWeight() throws(TorchError) -> Tensor { try weight.transposed() }
+  /// The same with other numbers.
+  public func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection {
+    let stored = try weight.transposed()
+    return Conv1D(stored: try stored.contiguous(), bias: bias)
+  }
+}
