@@ -35,11 +35,12 @@ test: bootstrap ## build and run every test
 test-light: ## the tests of the targets that need no libtorch, in a build of their own
 	ATTUNE_WITHOUT_TORCH=1 $(SWIFT) test $(CHECKS) --scratch-path .build-light
 
-lint: ## check the format of the Swift code, and the scripts
+lint: ## check the format of the Swift code, the scripts, and the files that pages name
 	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift
 	@for script in $(SHELL_SCRIPTS) Scripts/lib/*.sh; do bash -n $$script || exit 1; done
 	@if command -v shellcheck >/dev/null; then shellcheck --check-sourced --external-sources --source-path=SCRIPTDIR $(SHELL_SCRIPTS); \
 	else echo "shellcheck is not installed: the scripts were only parsed"; fi
+	Scripts/check-docs
 
 format: ## format the Swift code in place
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift

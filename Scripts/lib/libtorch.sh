@@ -129,7 +129,7 @@ verified_wheel_version() {
   sum="$(sha256 "$1")"
   if grep -q "^$sum " "$scripts/libtorch.sha256"; then
     say "verified: torch $version, SHA-256 $sum"
-  elif grep -q " ${1##*/}\$" "$scripts/libtorch.sha256"; then
+  elif grep -qF "  ${1##*/}" "$scripts/libtorch.sha256"; then
     fail "${1##*/} has SHA-256 $sum, which is not the one in Scripts/libtorch.sha256" "${libtorch_remedies[@]}"
   else
     say "SHA-256 $sum is not in Scripts/libtorch.sha256: accepted because the wheel says that it is torch $version"
