@@ -54,6 +54,8 @@ let heavy: [Target] = [
     ]),
   library("Torch", ["CTorch"]),
   library("NN", ["Torch"]),
+  library("Checkpoints", ["Torch", "Text", collections]),
+  library("Models", ["NN", "Checkpoints", "Torch", "Text"]),
 ]
 
 let withoutTorch = Context.environment["ATTUNE_WITHOUT_TORCH"] == "1"

@@ -33,10 +33,7 @@ public final class ParameterSlot: ModuleSlot {
   /// The numbers; nil for an optional parameter that a model lacks.
   public var value: Tensor?
 
-  init(key: String, value: Tensor?) {
-    self.key = key
-    self.value = value
-  }
+  init(key: String) { self.key = key }
 
   /// Itself.
   public var parameter: ParameterSlot? { self }
@@ -44,24 +41,31 @@ public final class ParameterSlot: ModuleSlot {
   public var children: [(key: String, module: Module)] { [] }
 }
 
-/// Holds one module.
+/// Holds one module, or the place of an optional one.
 public final class ChildSlot<Value>: ModuleSlot {
   /// The last part of its path.
   public let key: String
-  /// The module.
-  public var value: Value
+  var held: Value?
   private let asModule: (Value) -> Module
 
-  init(key: String, value: Value, asModule: @escaping (Value) -> Module) {
+  init(key: String, asModule: @escaping (Value) -> Module) {
     self.key = key
-    self.value = value
     self.asModule = asModule
+  }
+
+  /// The module; traps where a model uses one that its initialiser never made.
+  public var value: Value {
+    get {
+      guard let held else { preconditionFailure("the module “\(key)” was never made") }
+      return held
+    }
+    set { held = newValue }
   }
 
   /// None.
   public var parameter: ParameterSlot? { nil }
   /// The module.
-  public var children: [(key: String, module: Module)] { [(key, asModule(value))] }
+  public var children: [(key: String, module: Module)] { held.map { [(key, asModule($0))] } ?? [] }
 }
 
 /// Holds a numbered list of modules: `layers.0`, `layers.1` …
@@ -69,12 +73,9 @@ public final class ChildrenSlot<Value: Module>: ModuleSlot {
   /// The part of the path before the number.
   public let key: String
   /// The modules in order.
-  public var value: [Value]
+  public var value: [Value] = []
 
-  init(key: String, value: [Value]) {
-    self.key = key
-    self.value = value
-  }
+  init(key: String) { self.key = key }
 
   /// None.
   public var parameter: ParameterSlot? { nil }
@@ -86,43 +87,39 @@ public final class ChildrenSlot<Value: Module>: ModuleSlot {
 
 /// What can stand behind ``Param``: a tensor, or an optional one.
 public protocol ParameterValue {
-  /// The tensor if there is one.
+  /// The value in a slot; traps where a model reads a parameter that its initialiser never made.
+  static func value(of slot: ParameterSlot) -> Self
+  /// What the slot then holds.
   var tensor: Tensor? { get }
-  /// The value that holds `tensor`; nil where it must have one.
-  init?(tensor: Tensor?)
 }
 
 extension Tensor: ParameterValue {
+  /// The slot's tensor.
+  public static func value(of slot: ParameterSlot) -> Tensor {
+    guard let value = slot.value else { preconditionFailure("the parameter “\(slot.key)” was never made") }
+    return value
+  }
   /// Itself.
   public var tensor: Tensor? { self }
-  /// The tensor; nil where there is none.
-  public init?(tensor: Tensor?) {
-    guard let tensor else { return nil }
-    self = tensor
-  }
 }
 
 extension Optional: ParameterValue where Wrapped == Tensor {
+  /// The slot's tensor if there is one.
+  public static func value(of slot: ParameterSlot) -> Tensor? { slot.value }
   /// The tensor if there is one.
   public var tensor: Tensor? { self }
-  /// The tensor or none.
-  public init?(tensor: Tensor?) { self = tensor }
 }
 
 /// A parameter under its checkpoint key.
 @propertyWrapper public struct Param<Value: ParameterValue> {
   private let slot: ParameterSlot
-  private let initial: Value
 
   /// Declares the parameter `key`.
-  public init(wrappedValue: Value, _ key: String) {
-    initial = wrappedValue
-    slot = ParameterSlot(key: key, value: wrappedValue.tensor)
-  }
+  public init(_ key: String) { slot = ParameterSlot(key: key) }
 
   /// The parameter's tensor.
   public var wrappedValue: Value {
-    get { Value(tensor: slot.value) ?? initial }
+    get { Value.value(of: slot) }
     nonmutating set { slot.value = newValue.tensor }
   }
 
@@ -135,9 +132,7 @@ extension Optional: ParameterValue where Wrapped == Tensor {
   private let slot: ChildSlot<Value>
 
   /// Declares the module `key`.
-  public init(wrappedValue: Value, _ key: String) {
-    slot = ChildSlot(key: key, value: wrappedValue) { $0 }
-  }
+  public init(_ key: String) { slot = ChildSlot(key: key) { $0 } }
 
   /// The module.
   public var wrappedValue: Value {
@@ -149,12 +144,29 @@ extension Optional: ParameterValue where Wrapped == Tensor {
   public var projectedValue: ChildSlot<Value> { slot }
 }
 
+/// A module under its checkpoint key, which some models lack.
+@propertyWrapper public struct OptionalChild<Value: Module> {
+  private let slot: ChildSlot<Value>
+
+  /// Declares the module `key`.
+  public init(_ key: String) { slot = ChildSlot(key: key) { $0 } }
+
+  /// The module if there is one.
+  public var wrappedValue: Value? {
+    get { slot.held }
+    nonmutating set { slot.held = newValue }
+  }
+
+  /// The slot itself.
+  public var projectedValue: ChildSlot<Value> { slot }
+}
+
 /// A numbered list of modules under its checkpoint key.
 @propertyWrapper public struct Children<Value: Module> {
   private let slot: ChildrenSlot<Value>
 
   /// Declares the list `key`.
-  public init(wrappedValue: [Value], _ key: String) { slot = ChildrenSlot(key: key, value: wrappedValue) }
+  public init(_ key: String) { slot = ChildrenSlot(key: key) }
 
   /// The modules in order.
   public var wrappedValue: [Value] {
@@ -171,9 +183,7 @@ extension Optional: ParameterValue where Wrapped == Tensor {
   private let slot: ProjectionSlot
 
   /// Declares the projection `key`.
-  public init(wrappedValue: any Projection, _ key: String) {
-    slot = ProjectionSlot(key: key, value: wrappedValue) { $0 }
-  }
+  public init(_ key: String) { slot = ProjectionSlot(key: key) { $0 } }
 
   /// The projection.
   public var wrappedValue: any Projection {

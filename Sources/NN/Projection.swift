@@ -23,20 +23,22 @@ public protocol Projection: Module {
 /// A dense projection with its weight as [out, in].
 public final class Linear: Module, Projection {
   /// W [out, in].
-  @Param public var weight: Tensor
+  @Param("weight") public var weight: Tensor
   /// b [out].
-  @Param public var bias: Tensor?
+  @Param("bias") public var bias: Tensor?
 
   /// A projection whose numbers are yet to be loaded.
   public init(_ inputSize: Int, _ outputSize: Int, bias: Bool) throws(TorchError) {
-    _weight = Param(wrappedValue: try .empty([outputSize, inputSize]), "weight")
-    _bias = Param(wrappedValue: bias ? try .empty([outputSize]) : nil, "bias")
+    super.init()
+    weight = try .empty([outputSize, inputSize])
+    self.bias = bias ? try .empty([outputSize]) : nil
   }
 
   /// A projection of given numbers. weight [out, in]; bias [out].
   public init(weight: Tensor, bias: Tensor?) {
-    _weight = Param(wrappedValue: weight, "weight")
-    _bias = Param(wrappedValue: bias, "bias")
+    super.init()
+    self.weight = weight
+    self.bias = bias
   }
 
   /// Features that go in.
@@ -61,19 +63,21 @@ public final class Linear: Module, Projection {
 /// GPT-2's projection, which keeps its weight as [in, out].
 public final class Conv1D: Module, Projection {
   /// Wᵀ [in, out].
-  @Param public var weight: Tensor
+  @Param("weight") public var weight: Tensor
   /// b [out].
-  @Param public var bias: Tensor?
+  @Param("bias") public var bias: Tensor?
 
   /// A projection whose numbers are yet to be loaded.
   public init(_ inputSize: Int, _ outputSize: Int) throws(TorchError) {
-    _weight = Param(wrappedValue: try .empty([inputSize, outputSize]), "weight")
-    _bias = Param(wrappedValue: try .empty([outputSize]), "bias")
+    super.init()
+    weight = try .empty([inputSize, outputSize])
+    bias = try .empty([outputSize])
   }
 
   private init(stored weight: Tensor, bias: Tensor?) {
-    _weight = Param(wrappedValue: weight, "weight")
-    _bias = Param(wrappedValue: bias, "bias")
+    super.init()
+    self.weight = weight
+    self.bias = bias
   }
 
   /// Features that go in.

@@ -3,11 +3,12 @@ import Torch
 /// A table of vectors, one row for each token or position.
 public final class Embedding: Module {
   /// [V, d].
-  @Param public var weight: Tensor
+  @Param("weight") public var weight: Tensor
 
   /// A table whose numbers are yet to be loaded.
   public init(_ count: Int, _ size: Int) throws(TorchError) {
-    _weight = Param(wrappedValue: try .empty([count, size]), "weight")
+    super.init()
+    weight = try .empty([count, size])
   }
 
   /// indices [..] int64 → [.., d].
