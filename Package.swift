@@ -56,6 +56,7 @@ let heavy: [Target] = [
   library("NN", ["Torch"]),
   library("Checkpoints", ["Torch", "Text", collections]),
   library("Models", ["NN", "Checkpoints", "Torch", "Text"]),
+  library("Tuners", ["NN", "Checkpoints", "Torch", "Text", collections]),
 ]
 
 let withoutTorch = Context.environment["ATTUNE_WITHOUT_TORCH"] == "1"
