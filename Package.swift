@@ -5,7 +5,8 @@ import PackageDescription
 // libtorch is found through one link in the repository root, made by Scripts/bootstrap.
 let torchRoot = Context.packageDirectory + "/.libtorch"
 let torchHasCUDA = FileManager.default.fileExists(atPath: torchRoot + "/lib/libtorch_cuda.so")
-let torchLibraries = ["torch", "torch_cpu", "c10"] + (torchHasCUDA ? ["torch_cuda", "c10_cuda"] : [])
+// libtorch.so itself is an empty umbrella over every part, the CUDA one included, so the parts are named.
+let torchLibraries = ["torch_cpu", "c10"] + (torchHasCUDA ? ["torch_cuda", "c10_cuda"] : [])
 
 /// The settings of every Swift target of ours: warnings are errors, and an existential says so.
 let house: [SwiftSetting] = [
