@@ -31,6 +31,15 @@ public struct Dataset: Sendable {
     public var files: Int
     /// All rows, good and bad.
     public var rows: Int
+
+    /// A source of so many rows.
+    public init(path: String, weight: Double = 1, format: String, files: Int = 1, rows: Int) {
+      self.path = path
+      self.weight = weight
+      self.format = format
+      self.files = files
+      self.rows = rows
+    }
   }
 
   /// What to do with rows that cannot be read.

@@ -11,6 +11,7 @@ public struct DatasetError: Error, Sendable, Hashable, CustomStringConvertible {
     self.cure = cure
   }
 
+  /// What is said to people.
   public var description: String { "\(problem). \(cure)." }
 }
 
@@ -33,6 +34,7 @@ public struct RowProblem: Error, Sendable, Hashable, Codable, CustomStringConver
     self.cure = cure
   }
 
+  /// What is said to people.
   public var description: String {
     let place = field.map { "\(location): “\($0)”" } ?? "\(location):"
     return "\(place) \(problem). \(cure)."
@@ -64,6 +66,7 @@ public struct BadRows: Error, Sendable, Hashable, Codable, CustomStringConvertib
     if listed.count < limit { listed.append(problem) }
   }
 
+  /// What is said to people.
   public var description: String {
     let head = count == 1 ? "1 bad row" : "\(count) bad rows"
     let rest = count > listed.count ? ["… and \(count - listed.count) more"] : []

@@ -7,6 +7,7 @@ public struct OffsetMismatch: Error, Sendable, Hashable, CustomStringConvertible
   /// The place of the token that disagrees; nil where the tokens end before the text.
   public let token: Int?
 
+  /// What is said to people.
   public var description: String {
     let what = token.map { "token \($0) does not spell the text" } ?? "the tokens end before the text"
     return "\(what) at byte \(offset)"

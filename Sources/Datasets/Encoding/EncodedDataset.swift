@@ -47,6 +47,7 @@ public struct EncodingRefusal: Error, Sendable, Hashable, CustomStringConvertibl
     shown = group.shown
   }
 
+  /// What is said to people.
   public var description: String {
     let (problem, cure) = words
     return (["\(problem): \(count) of \(total) samples. \(cure)."] + shown.map { "  \($0)" }).joined(separator: "\n")

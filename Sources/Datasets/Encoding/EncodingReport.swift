@@ -12,6 +12,7 @@ public struct EncodingReport: Sendable, Hashable, Codable {
       excerpt = sample.transcript.excerpt
     }
 
+    /// What is said to people.
     public var description: String { "\(location): \(excerpt)" }
   }
 

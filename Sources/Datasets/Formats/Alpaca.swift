@@ -19,7 +19,7 @@ extension DatasetFormat {
   }
 
   private static func history(of row: Row) throws(RowProblem) -> [Message] {
-    guard let value = row["history"] else { return [] }
+    guard let value = row["history"], value != "" else { return [] }
     guard let pairs = value.array else { throw row.wrong("history", value, expected: "a list of [question, answer] pairs") }
     var messages: [Message] = []
     for (index, pair) in pairs.enumerated() {

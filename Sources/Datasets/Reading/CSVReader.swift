@@ -1,7 +1,7 @@
 import OrderedCollections
 import Text
 
-/// Reads comma- or tab-separated files with a header line. Every field is text; an empty one counts as missing.
+/// Reads comma- or tab-separated files with a header line. Every field is text.
 enum CSVReader {
   private static let cure = "Put the field in double quotes and double the quotes inside it"
 
@@ -57,7 +57,7 @@ enum CSVReader {
         let problem = RowProblem(location, field: name, "is not UTF-8", cure: "Convert the file to UTF-8")
         return RawRow(location: location, payload: .broken(problem))
       }
-      fields[name] = text.isEmpty ? .null : .string(text)
+      fields[name] = .string(text)
     }
     return RawRow(location: location, payload: .fields(fields))
   }

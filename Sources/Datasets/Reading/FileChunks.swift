@@ -3,7 +3,8 @@ import Foundation
 /// Hands out the bytes of a file piece by piece, without a byte-order mark.
 struct FileChunks {
   private let path: String
-  private let handle: FileHandle
+  /// Nil once the end was reached.
+  private var handle: FileHandle?
   private let size: Int
   private var isAtStart = true
 
@@ -21,6 +22,7 @@ struct FileChunks {
 
   /// The next bytes, or nil at the end of the file.
   mutating func next() throws -> [UInt8]? {
+    guard let handle else { return nil }
     let data: Data?
     do {
       data = try handle.read(upToCount: size)
@@ -28,7 +30,7 @@ struct FileChunks {
       throw DatasetError("cannot read “\(path)”: \(error.localizedDescription)", cure: "Check the file and its disk")
     }
     guard let data, !data.isEmpty else {
-      try? handle.close()
+      self.handle = nil
       return nil
     }
     guard isAtStart else { return Array(data) }
