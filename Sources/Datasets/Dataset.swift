@@ -134,7 +134,7 @@ private struct SourceReading {
     results += rows.concurrentMap { row in
       row.flatMap { row in
         guard let format else { return .failure(row.missing("text", expected: "a field that tells its format")) }
-        return Result { () throws(RowProblem) in try format.sample(row) }
+        return Result { () throws(RowProblem) in try format.read(row) }
       }
     }
   }

@@ -52,6 +52,13 @@ import Text
     #expect(try parts(.drop) == [])
   }
 
+  @Test func unlessChosenTextIsSplitAndTheRestKeepsItsStart() throws {
+    let encoder = try encoder(EncodingSettings(maxLength: 25))
+    let text = try encoder.fit(Sample(.text(String(repeating: "x", count: 60)), location: nowhere), index: 0)
+    #expect(text.pieces.map(\.ids.count) == [25, 25, 11] && text.lostTokens == 0)
+    #expect(try encoder.fit(.chat("q", String(repeating: "x", count: 60)), index: 0).pieces.map(\.ids.count) == [25])
+  }
+
   @Test func samplesWithoutTargetsAreLeftOutAndShown() throws {
     let data = Dataset([
       .chat("a", "b"), .chat(String(repeating: "long ", count: 30), "cut off", line: 2), .chat("only a question", line: 3),

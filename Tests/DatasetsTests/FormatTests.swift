@@ -97,6 +97,9 @@ import Text
     (#"{"conversations":[{"from":"narrator","value":"x"}]}"#, "sharegpt", "“conversations[0].from” is “narrator”"),
     (#"{"conversations":[{"from":"gpt"}]}"#, "sharegpt", "“conversations[0].value” is missing"),
     (#"{"prompt":"a","completion":["b"]}"#, "prompt-completion", "“completion” is a list while “prompt” is text"),
+    (
+      #"{"messages":[{"role":"user","content":"<image>"}],"images":["a.png"]}"#, "messages", "“images” is not empty"
+    ),
     (#"["text"]"#, "text", "is text where an object should stand"),
     (#"{"text":"a" "b"}"#, "text", "is not valid JSON at column 13"),
   ])
@@ -132,5 +135,7 @@ import Text
       complaint { _ = try scratch.load("a.jsonl", "{\"text\":\"a\"}", format: "alpacca") }.contains("auto, messages, sharegpt"))
     let preference = #"{"conversations":[{"from":"human","value":"q"}],"chosen":{"from":"gpt"},"rejected":{"from":"gpt"}}"#
     #expect(complaint { _ = try scratch.load("a.jsonl", preference) }.contains("is not known"))
+    let judged = #"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"label":false}"#
+    #expect(complaint { _ = try scratch.load("a.jsonl", judged) }.contains("its rows have messages, label"))
   }
 }

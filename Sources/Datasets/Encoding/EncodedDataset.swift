@@ -80,6 +80,10 @@ extension Dataset {
   /// - Parameter strict: refuse samples without a target, too.
   /// - Throws: ``BadRows`` where samples cannot be rendered or tokenized; ``EncodingRefusal`` where training must not start.
   public func encoded(with encoder: SampleEncoder, strict: Bool = false) throws -> EncodedDataset {
+    guard !samples.isEmpty else {
+      if !badRows.isEmpty { throw badRows }
+      throw DatasetError("there are no samples to encode", cure: "Give at least one")
+    }
     let results = Array(samples.enumerated()).concurrentMap { index, sample in
       Result { () throws(RowProblem) in try encoder.fit(sample, index: index) }
     }

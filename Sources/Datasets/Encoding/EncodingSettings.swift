@@ -28,16 +28,16 @@ public struct EncodingSettings: Sendable, Hashable, Codable {
   public var mask: MaskPolicy?
   /// How many tokens a sample may have; nil for any number.
   public var maxLength: Int?
-  /// What happens to longer ones.
-  public var truncation: Truncation
+  /// What happens to longer ones; nil to cut running text into pieces and to keep the start of everything else.
+  public var truncation: Truncation?
   /// Put the tokenizer's EOS after texts and completions that do not end in it. Conversations end as their template ends them.
   public var appendsEndOfText: Bool
   /// The ids at which generation will stop, where they are known. Without them EOS counts, and in conversations every special token.
   public var stopTokens: Set<Int32>?
 
-  /// Settings of one's own; the defaults are those of TRL, but for the mask.
+  /// Settings of one's own.
   public init(
-    mask: MaskPolicy? = nil, maxLength: Int? = nil, truncation: Truncation = .keepStart, appendsEndOfText: Bool = true,
+    mask: MaskPolicy? = nil, maxLength: Int? = nil, truncation: Truncation? = nil, appendsEndOfText: Bool = true,
     stopTokens: Set<Int32>? = nil
   ) {
     self.mask = mask

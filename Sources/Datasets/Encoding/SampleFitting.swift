@@ -18,6 +18,8 @@ struct FittedSample: Sendable {
   var fate = Fate.kept
   /// Before anything was cut.
   var tokenCount: Int
+  /// Before anything was cut.
+  var targetCount: Int
   var lostTokens = 0
   var isLong: Bool
   var isSplitAtBorder: Bool
@@ -35,12 +37,14 @@ extension SampleEncoder {
       ids: tokens.ids, trained: tokens.trained, location: sample.location, index: index, source: sample.source)
     let limit = settings.maxLength ?? Int.max
     var fitted = FittedSample(
-      tokenCount: whole.ids.count, isLong: whole.ids.count > limit, isSplitAtBorder: tokens.isSplitAtBorder,
+      tokenCount: whole.ids.count, targetCount: whole.targetCount, isLong: whole.ids.count > limit,
+      isSplitAtBorder: tokens.isSplitAtBorder,
       hasDoubledBOS: beginOfText.map { whole.ids.starts(with: [$0, $0]) } ?? false, learnsEnd: false)
-    fitted.pieces = cut(whole, to: limit).filter { $0.targetCount > 0 }
+    let truncation = truncation(of: sample)
+    fitted.pieces = cut(whole, to: limit, truncation).filter { $0.targetCount > 0 }
     fitted.lostTokens = whole.ids.count - fitted.pieces.reduce(0) { $0 + $1.ids.count }
     fitted.learnsEnd = fitted.pieces.contains { learnsEnd($0, isConversation: sample.messages != nil) }
-    if fitted.isLong, settings.truncation == .drop || settings.truncation == .error {
+    if fitted.isLong, truncation == .drop || truncation == .error {
       fitted.fate = .tooLong
     } else if fitted.pieces.isEmpty {
       fitted.fate = whole.targetCount > 0 ? .untrainedOnceCut : .untrained
@@ -48,7 +52,13 @@ extension SampleEncoder {
     return fitted
   }
 
-  private func cut(_ sample: EncodedSample, to limit: Int) -> [EncodedSample] {
+  private func truncation(of sample: Sample) -> Truncation {
+    if let chosen = settings.truncation { return chosen }
+    if case .text = sample.content { return .split }
+    return .keepStart
+  }
+
+  private func cut(_ sample: EncodedSample, to limit: Int, _ truncation: Truncation) -> [EncodedSample] {
     guard sample.ids.count > limit else { return [sample] }
     func piece(_ range: Range<Int>) -> EncodedSample {
       var piece = sample
@@ -57,7 +67,7 @@ extension SampleEncoder {
       return piece
     }
     let count = sample.ids.count
-    switch settings.truncation {
+    switch truncation {
     case .drop, .error: return []
     case .keepStart: return [piece(0..<limit)]
     case .keepEnd: return [piece(count - limit..<count)]

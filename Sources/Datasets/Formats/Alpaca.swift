@@ -7,7 +7,7 @@ extension DatasetFormat {
   /// the history are learnt like the last one.
   public static let alpaca = DatasetFormat(
     name: "alpaca", layout: "instruction, output, and maybe input, system, history",
-    required: ["instruction", "output"], excluded: ["chosen", "rejected", "kto_tag"]
+    required: ["instruction", "output"], excluded: ["chosen", "rejected", "label", "kto_tag"]
   ) { row throws(RowProblem) in
     var messages: [Message] = []
     if let system = try row.optionalText("system"), !system.isEmpty { messages.append(Message(role: "system", content: system)) }

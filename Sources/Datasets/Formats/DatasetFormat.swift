@@ -1,3 +1,5 @@
+import Text
+
 /// A way of writing samples down: how its rows are recognised and what they mean.
 public struct DatasetFormat: Sendable {
   /// What a recipe calls it.
@@ -8,8 +10,7 @@ public struct DatasetFormat: Sendable {
   public let required: Set<String>
   /// Fields that tell of another format although `required` is there.
   public let excluded: Set<String>
-  /// The sample a row stands for.
-  let sample: @Sendable (Row) throws(RowProblem) -> Sample
+  private let sample: @Sendable (Row) throws(RowProblem) -> Sample
 
   init(
     name: String, layout: String, required: Set<String>, excluded: Set<String> = [],
@@ -20,6 +21,17 @@ public struct DatasetFormat: Sendable {
     self.required = required
     self.excluded = excluded
     self.sample = sample
+  }
+
+  /// The sample that a row stands for.
+  ///
+  /// - Throws: ``RowProblem`` where the row is not of this format, or comes with pictures or sound.
+  public func read(_ row: Row) throws(RowProblem) -> Sample {
+    for key in ["images", "videos", "audios"] {
+      guard let media = row[key]?.array, !media.isEmpty else { continue }
+      throw RowProblem(row.location, field: key, "is not empty", cure: "Only text can be learnt: leave rows with media out")
+    }
+    return try sample(row)
   }
 
   /// True for the filled keys of a row in this format.

@@ -4,7 +4,7 @@ extension DatasetFormat {
   /// TRL's `prompt` and `completion`: two texts, or two lists of messages which the model's template then joins.
   public static let promptCompletion = DatasetFormat(
     name: "prompt-completion", layout: "prompt, completion as texts or as lists of messages, and maybe tools",
-    required: ["prompt", "completion"], excluded: ["chosen", "rejected", "label"]
+    required: ["prompt", "completion"], excluded: ["chosen", "rejected", "label", "kto_tag"]
   ) { row throws(RowProblem) in
     guard let prompt = row["prompt"] else { throw row.missing("prompt", expected: "text or a list of messages") }
     guard let completion = row["completion"] else { throw row.missing("completion", expected: "text or a list of messages") }

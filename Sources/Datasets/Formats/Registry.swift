@@ -32,7 +32,7 @@ extension DatasetFormat {
       for key in rows.flatMap(\.fields.keys) where !found.contains(key) { found.append(key) }
       let layouts = all.map { "\($0.name) (\($0.layout))" }.joined(separator: "; ")
       throw DatasetError(
-        "the format of “\(path)” is not known: its rows have \(found.isEmpty ? "no keys" : found.joined(separator: ", "))",
+        "the format of “\(path)” is not known: its rows have \(found.isEmpty ? "no keys" : found.prefix(12).joined(separator: ", "))",
         cure: "Name the fields as one of these formats does: \(layouts)")
     }
     return all[winner]

@@ -6,7 +6,7 @@ extension DatasetFormat {
   /// `function_call` becomes an assistant's turn that calls tools, `observation` a tool's turn.
   public static let sharegpt = DatasetFormat(
     name: "sharegpt", layout: "conversations [{from, value}], and maybe system, tools",
-    required: ["conversations"], excluded: ["chosen", "rejected", "kto_tag"]
+    required: ["conversations"], excluded: ["chosen", "rejected", "label", "kto_tag"]
   ) { row throws(RowProblem) in
     let turns = try row.list("conversations")
     guard !turns.isEmpty else {

@@ -8,7 +8,7 @@ public struct InspectionReport: Sendable, Hashable, Codable {
     public var longSamples: Int
     /// Their share of the samples, from 0 to 1.
     public var longShare: Double
-    /// Tokens beyond the limit.
+    /// Tokens that would be cut off or left out.
     public var lostTokens: Int
     /// Their share of the tokens, from 0 to 1.
     public var lostShare: Double

@@ -26,7 +26,7 @@ extension Dataset {
     return InspectionReport(
       sources: sources, samples: samples.count, badRows: badRows, unit: encoder == nil ? "bytes" : "tokens", lengths: quantiles,
       trained: encoder == nil ? nil : Quantiles(measures.compactMap(\.trained)),
-      limit: encoder?.settings.maxLength.map { InspectionReport.Limit(maxLength: $0, lengths: lengths) },
+      limit: encoder?.settings.maxLength.map { InspectionReport.Limit(maxLength: $0, measures: measures) },
       duplicates: index.exactDuplicates(), nearDuplicates: index.nearDuplicates(),
       evalOverlap: eval.map { index.overlap(with: SampleIndex($0.samples)) }, worries: worries.all)
   }
@@ -38,26 +38,29 @@ private struct Measure: Sendable {
   var length: Int?
   /// Targets; nil without a tokenizer.
   var trained: Int?
+  /// What the limit takes; nil where it takes nothing.
+  var lost: Int?
 
   init(_ sample: Sample, encoder: SampleEncoder?) {
     guard let encoder else {
       length = sample.transcript.utf8.count
       return
     }
-    guard let tokens = try? encoder.tokens(of: sample) else { return }
-    length = tokens.ids.count
-    trained = tokens.trained.dropFirst().count { $0 }
+    guard let fitted = try? encoder.fit(sample, index: 0) else { return }
+    length = fitted.tokenCount
+    trained = fitted.targetCount
+    lost = fitted.isLong ? fitted.lostTokens : nil
   }
 }
 
 extension InspectionReport.Limit {
-  fileprivate init(maxLength: Int, lengths: [Int]) {
-    let long = lengths.filter { $0 > maxLength }
-    let total = lengths.reduce(0, +)
-    let lost = long.reduce(0) { $0 + $1 - maxLength }
+  fileprivate init(maxLength: Int, measures: [Measure]) {
+    let losses = measures.compactMap(\.lost)
+    let lost = losses.reduce(0, +)
+    let total = measures.reduce(0) { $0 + ($1.length ?? 0) }
     self.init(
-      maxLength: maxLength, longSamples: long.count,
-      longShare: lengths.isEmpty ? 0 : Double(long.count) / Double(lengths.count),
+      maxLength: maxLength, longSamples: losses.count,
+      longShare: measures.isEmpty ? 0 : Double(losses.count) / Double(measures.count),
       lostTokens: lost, lostShare: total == 0 ? 0 : Double(lost) / Double(total))
   }
 }
