@@ -38,7 +38,7 @@ extension LoRAConfiguration: TuningMethod {
     for (path, slot, _) in parameters where path.hasSuffix(".bias") {
       let module = path.dropLast(".bias".count).replacing(".base_layer", with: "")
       // PEFT saves the bias of an adapted projection under the wrapper it then stands in.
-      if adapted.contains(module), bias != .none {
+      if adapted.contains(String(module)), bias != .none {
         try overlay.add(module + ".base_layer.bias", slot)
       } else if bias == .all {
         try overlay.add(module + ".bias", slot)
