@@ -58,7 +58,7 @@ extension JSON {
 struct JSONParser {
   let bytes: [UInt8]
   let maximumDepth: Int
-  var duplicateKeys = JSON.DuplicateKeys.lastCounts
+  let duplicateKeys: JSON.DuplicateKeys
   var position = 0
 
   func error(_ problem: String, at place: Int? = nil) -> JSONError {
@@ -70,9 +70,10 @@ struct JSONParser {
 
   var next: UInt8? { position < bytes.count ? bytes[position] : nil }
 
-  init(bytes: [UInt8], maximumDepth: Int = 128) {
+  init(bytes: [UInt8], maximumDepth: Int = 128, duplicateKeys: JSON.DuplicateKeys = .lastCounts) {
     self.bytes = bytes
     self.maximumDepth = maximumDepth
+    self.duplicateKeys = duplicateKeys
   }
 
   mutating func skipSpace() {
