@@ -59,7 +59,7 @@ extension JSON {
 struct JSONParser {
   let bytes: [UInt8]
   let maximumDepth: Int
-  let duplicateKeys: JSON.DuplicateKeys
+  var duplicateKeys = JSON.DuplicateKeys.lastCounts
   var position = 0
 
   func error(_ problem: String, at place: Int? = nil) -> JSONError {
@@ -71,10 +71,9 @@ struct JSONParser {
 
   var next: UInt8? { position < bytes.count ? bytes[position] : nil }
 
-  init(bytes: [UInt8], maximumDepth: Int = 128, duplicateKeys: JSON.DuplicateKeys = .lastCounts) {
+  init(bytes: [UInt8], maximumDepth: Int = 128) {
     self.bytes = bytes
     self.maximumDepth = maximumDepth
-    self.duplicateKeys = duplicateKeys
   }
 
   mutating func skipSpace() {
