@@ -5,7 +5,8 @@ import PackageDescription
 // libtorch is found through one link in the repository root, made by Scripts/bootstrap.
 let torchRoot = Context.packageDirectory + "/.libtorch"
 let torchHasCUDA = FileManager.default.fileExists(atPath: torchRoot + "/lib/libtorch_cuda.so")
-let torchLibraries = ["torch", "torch_cpu", "c10"] + (torchHasCUDA ? ["torch_cuda", "c10_cuda"] : [])
+// libtorch.so itself is an empty umbrella over every part, the CUDA one included, so the parts are named.
+let torchLibraries = ["torch_cpu", "c10"] + (torchHasCUDA ? ["torch_cuda", "c10_cuda"] : [])
 
 /// The settings of every Swift target of ours: warnings are errors, and an existential says so.
 let house: [SwiftSetting] = [
@@ -24,8 +25,7 @@ func library(_ name: String, _ dependencies: [Target.Dependency], path: String? 
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(
-    name: name + "Tests", dependencies: [.target(name: name)] + dependencies,
-    path: "Tests/\(name)Tests", exclude: [], resources: [], swiftSettings: house)
+    name: name + "Tests", dependencies: [.target(name: name)] + dependencies, path: "Tests/\(name)Tests", swiftSettings: house)
 }
 
 /// Text and Datasets, which need no libtorch: `ATTUNE_WITHOUT_TORCH=1 swift test` builds and tests them alone, in seconds.
@@ -73,13 +73,13 @@ let heavy: [Target] = [
       arguments, collections,
     ],
     swiftSettings: house),
-  library("TestSupport", ["Checkpoints", "NN", "Text", "Torch"]),
+  library("TestSupport", ["Checkpoints", "Models", "NN", "Text", "Torch"]),
   tests("CTorch", []),
   tests("Torch", ["CTorch", "TestSupport"]),
   tests("NN", ["Torch", "Text", "TestSupport"]),
   tests("Checkpoints", ["Torch", "Text", "CTorch", collections, "TestSupport"]),
   tests("Models", ["NN", "Torch", "Text", "Checkpoints", "TestSupport"]),
-  tests("Tuners", ["NN", "Models", "Torch", "Text", "Checkpoints", "TestSupport"]),
+  tests("Tuners", ["NN", "Models", "Torch", "Text", "Checkpoints", "TestSupport", collections]),
   tests("Generation", ["NN", "Models", "Text", "Torch", "Checkpoints", "TestSupport"]),
   tests("Evaluation", ["Generation", "NN", "Models", "Text", "Torch", "Datasets", "Checkpoints", "TestSupport"]),
   tests(

@@ -20,7 +20,7 @@ public enum AdapterFolder {
     guard FileManager.default.fileExists(atPath: url.path) else {
       throw TunerError("\(folder.path) is no adapter: it holds no \(configName)")
     }
-    let json = try JSONFile.read(url)
+    let json = try JSONFile.object(at: url)
     guard let type = json["peft_type"]?.string else { throw TunerError("\(url.path): “peft_type” is missing") }
     guard let reader = MethodReader.registry[type] else {
       let known = MethodReader.registry.keys.sorted().joined(separator: ", ")
@@ -31,7 +31,7 @@ public enum AdapterFolder {
 
   /// `base_model_name_or_path` of a folder, where it says one.
   public static func baseModel(_ folder: URL) throws -> String? {
-    try JSONFile.read(folder.appending(path: configName))["base_model_name_or_path"]?.string
+    try JSONFile.object(at: folder.appending(path: configName))["base_model_name_or_path"]?.string
   }
 
   /// Writes an adapter into `folder`, which is made where it is missing.
@@ -39,7 +39,7 @@ public enum AdapterFolder {
   /// - Parameter base: `base_model_name_or_path`.
   public static func save(_ adapter: Adapter, base: String, to folder: URL) throws {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    let tensors = adapter.parameters.map { (name: prefix + $0.path, tensor: $0.value) }
+    let tensors = adapter.parameters.map { (prefix + $0.path, $0.value) }
     try Safetensors.write(tensors, to: folder.appending(path: weightsName))
     try AtomicFile.write(
       adapter.configuration.adapterConfig(base: base, adapter: adapter), to: folder.appending(path: configName))

@@ -110,11 +110,11 @@ public final class AdapterSet {
     active = []
   }
 
-  /// Leaves the parameters that active adapters replaced in place, in the base's element type.
+  /// Leaves the parameters that active adapters replaced in place, in the base's element type. (The bias of a merged
+  /// projection is in the new projection already.)
   private func keepOverlays() throws(TorchError) {
     for name in active {
       for entry in self[name]?.overlay.entries ?? [] {
-        // A merged projection holds the bias it had while it was adapted; the slot it came from is gone.
         entry.slot.value = try entry.own.detached().to(entry.original.dtype)
       }
     }

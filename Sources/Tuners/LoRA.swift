@@ -46,7 +46,8 @@ public final class LoRADelta: Module, AdapterDelta {
     let weight = try base.denseWeight()
     let delta = try b.matmul(a) * scale
     let sum = try weight.to(.float32) + delta.to(weight.device)
-    return try base.replacing(weight: try sum.to(weight.dtype), bias: base.denseBias)
+    let bias = try base.denseBias?.detached().to(weight.dtype)
+    return try base.replacing(weight: try sum.detached().to(weight.dtype), bias: bias)
   }
 
   /// A and B under PEFT's names.

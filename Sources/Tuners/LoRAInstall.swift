@@ -37,10 +37,11 @@ extension LoRAConfiguration: TuningMethod {
     let parameters = model.parameters().filter { !$0.path.contains(".adapters.") }
     for (path, slot, _) in parameters where path.hasSuffix(".bias") {
       let module = path.dropLast(".bias".count).replacing(".base_layer", with: "")
-      switch bias {
-      case .none: break
-      case .all: try overlay.add(path, slot)
-      case .adaptedOnly: if adapted.contains(String(module)) { try overlay.add(path, slot) }
+      // PEFT saves the bias of an adapted projection under the wrapper it then stands in.
+      if adapted.contains(String(module)), bias != .none {
+        try overlay.add(module + ".base_layer.bias", slot)
+      } else if bias == .all {
+        try overlay.add(module + ".bias", slot)
       }
     }
     for wanted in modulesToSave {

@@ -6,7 +6,7 @@ import Torch
 final class ParameterOverlay {
   /// One parameter.
   struct Entry {
-    /// The path in the model.
+    /// The path under which it is saved.
     let path: String
     /// Where it stands in the model.
     let slot: ParameterSlot
@@ -19,7 +19,7 @@ final class ParameterOverlay {
   private(set) var entries: [Entry] = []
   private(set) var isActive = false
 
-  /// Adds a float32 copy of a parameter.
+  /// Adds a float32 copy of the parameter in `slot`, to be saved under `path`.
   func add(_ path: String, _ slot: ParameterSlot) throws(TorchError) {
     guard !entries.contains(where: { $0.path == path }), let original = slot.value else { return }
     let own = try original.detached().to(.float32).clone()

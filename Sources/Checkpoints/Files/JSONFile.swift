@@ -2,14 +2,14 @@ import Foundation
 import Text
 
 /// Small JSON files: configurations, indices, manifests.
-enum JSONFile {
+public enum JSONFile {
   /// The most bytes that a file of this sort may have. The index of a model with a million tensors fits.
   static let byteLimit = 100_000_000
 
   /// Reads a file that holds one JSON object.
   ///
   /// - Throws: ``CheckpointError`` with line and column where it is not JSON, and where it is a Git LFS pointer.
-  static func object(at url: URL) throws(CheckpointError) -> JSON {
+  public static func object(at url: URL) throws(CheckpointError) -> JSON {
     let file = try MappedFile(url)
     try LFSPointer.refuse(file)
     guard file.bytes.count <= byteLimit else {
