@@ -44,7 +44,8 @@ extension JSON {
   private static func parse(
     _ bytes: [UInt8], maximumDepth: Int, duplicateKeys: DuplicateKeys = .lastCounts
   ) throws(JSONError) -> JSON {
-    var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth, duplicateKeys: duplicateKeys)
+    var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth)
+    parser.duplicateKeys = duplicateKeys
     let value = try parser.value(depth: 0)
     try parser.end()
     return value
