@@ -1,5 +1,6 @@
 import Foundation
 import Generation
+import NN
 
 /// Perplexity of running text, in windows that overlap.
 ///

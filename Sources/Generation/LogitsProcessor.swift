@@ -48,8 +48,8 @@ public enum LogitsProcessor: Sendable, Hashable {
     for count in [min(1024, vocabulary), vocabulary] {
       let best = try logits.top(count).values
       let reached = try (try best - total).exp().cumulativeSum()
-      let isEnough = try reached.narrowed(-1, count - 1..<count) .>= share
-      guard try count == vocabulary || isEnough.all() else { continue }
+      let isEnough = try (try reached.narrowed(-1, count - 1..<count) .>= share).all()
+      guard isEnough || count == vocabulary else { continue }
       // A token is kept where those before it do not reach the share: as many as are below it, and one more.
       let last = try (try reached .< share).sum(-1, keep: true).clamp(0, Double(count - 1))
       return try best.gathered(-1, last)
