@@ -72,7 +72,8 @@ public enum AdapterFolder {
     if FileManager.default.fileExists(atPath: url.path) { return url }
     if FileManager.default.fileExists(atPath: folder.appending(path: "adapter_model.bin").path) {
       throw TunerError(
-        "\(folder.path) holds adapter_model.bin, a pickle, which can run code when it is read; save it again with safe_serialization")
+        "\(folder.path) holds adapter_model.bin, a pickle, which can run code when it is read; save it again with safe_serialization"
+      )
     }
     throw TunerError("\(folder.path) holds no \(weightsName)")
   }
@@ -89,7 +90,8 @@ public enum AdapterFolder {
       }
       unused.remove(key)
       guard info.shape == value.shape else {
-        throw TunerError("\(file.path): tensor “\(key)” has shape \(info.shape), and the model and adapter_config.json ask for \(value.shape)")
+        throw TunerError(
+          "\(file.path): tensor “\(key)” has shape \(info.shape), and the model and adapter_config.json ask for \(value.shape)")
       }
       loaded.append((value, try file.tensor(key, as: value.dtype)))
     }

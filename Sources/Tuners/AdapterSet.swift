@@ -26,7 +26,9 @@ public final class AdapterSet {
   @discardableResult
   public func add(_ method: any TuningMethod, named name: String = "default", strict: Bool = true) throws -> Adapter {
     guard self[name] == nil else { throw TunerError("there is an adapter “\(name)” already; give this one another name") }
-    guard !name.isEmpty, !name.contains(".") else { throw TunerError("“\(name)” is no name for an adapter: it must not hold a dot") }
+    guard !name.isEmpty, !name.contains(".") else {
+      throw TunerError("“\(name)” is no name for an adapter: it must not hold a dot")
+    }
     let before = active
     // Biases and whole modules are copied from the base, not from another adapter's own.
     try activate([])

@@ -25,7 +25,9 @@ extension LoRAConfiguration {
     layers = try reader.ints("layers_to_transform")
     layersPattern = try reader.strings("layers_pattern")?.first
     if let name = try reader.string("bias") {
-      guard let bias = BiasTraining(rawValue: name) else { throw reader.error("bias", "is “\(name)”; known are none, all, lora_only") }
+      guard let bias = BiasTraining(rawValue: name) else {
+        throw reader.error("bias", "is “\(name)”; known are none, all, lora_only")
+      }
       self.bias = bias
     }
     try validate()
@@ -119,7 +121,9 @@ struct AdapterConfigReader {
     return try strings(key).map(TargetModules.names)
   }
 
-  func table<Value>(_ key: String, _ kind: String, _ convert: (JSON) -> Value?) throws(TunerError) -> OrderedDictionary<String, Value> {
+  func table<Value>(_ key: String, _ kind: String, _ convert: (JSON) -> Value?) throws(TunerError) -> OrderedDictionary<
+    String, Value
+  > {
     guard let json = value(key) else { return [:] }
     guard let members = json.object else { throw error(key, "must be an object") }
     var table: OrderedDictionary<String, Value> = [:]

@@ -50,7 +50,8 @@ extension LoRAConfiguration: TuningMethod {
         return module == wanted || module.hasSuffix("." + wanted)
       }
       guard !matching.isEmpty else {
-        throw TunerError("modules_to_save: “\(wanted)” matches no module with parameters; lm_head and embed_tokens are the usual ones")
+        throw TunerError(
+          "modules_to_save: “\(wanted)” matches no module with parameters; lm_head and embed_tokens are the usual ones")
       }
       for (path, slot, _) in matching { try overlay.add(path, slot) }
     }

@@ -102,6 +102,13 @@ public struct DataLoader: Sendable, Sequence, IteratorProtocol {
     return (0..<epochs).reduce(0) { $0 + planner.batches(inEpoch: $1).count }
   }
 
+  /// How many optimizer steps all epochs make where each gathers `count` batches, fewer at the end of an epoch; nil without an end.
+  public func stepCount(accumulating count: Int) -> Int? {
+    guard let epochs else { return nil }
+    func steps(_ epoch: Int) -> Int { (planner.batches(inEpoch: epoch).count + count - 1) / count }
+    return planner.mixture.isEven ? epochs * steps(0) : (0..<epochs).reduce(0) { $0 + steps($1) }
+  }
+
   /// The batch with the most tokens of the epoch at hand: what memory has to be enough for.
   public var largestBatch: Batch? {
     let sizes = current.map { batch in batch.reduce(0) { $0 + samples[$1].ids.count } }
