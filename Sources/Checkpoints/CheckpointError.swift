@@ -49,7 +49,7 @@ public struct CheckpointError: Error, Sendable, Hashable, CustomStringConvertibl
 }
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #elseif canImport(Darwin)
-import Darwin
+  import Darwin
 #endif

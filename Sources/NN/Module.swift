@@ -85,6 +85,25 @@ public final class ChildrenSlot<Value: Module>: ModuleSlot {
   }
 }
 
+/// Holds modules by name.
+public final class NamedChildrenSlot<Value>: ModuleSlot {
+  /// The part of the path before the name.
+  public let key: String
+  /// The modules in order, each with its name.
+  public var value: [(name: String, module: Value)] = []
+  private let asModule: (Value) -> Module
+
+  init(key: String, asModule: @escaping (Value) -> Module) {
+    self.key = key
+    self.asModule = asModule
+  }
+
+  /// None.
+  public var parameter: ParameterSlot? { nil }
+  /// The modules.
+  public var children: [(key: String, module: Module)] { value.map { ("\(key).\($0.name)", asModule($0.module)) } }
+}
+
 /// What can stand behind ``Param``: a tensor, or an optional one.
 public protocol ParameterValue {
   /// The value in a slot; traps where a model reads a parameter that its initialiser never made.
@@ -176,6 +195,25 @@ extension Optional: ParameterValue where Wrapped == Tensor {
 
   /// The slot itself.
   public var projectedValue: ChildrenSlot<Value> { slot }
+}
+
+/// Modules by name under one key: `adapters.default`. For parts that come and go, as adapters do.
+@propertyWrapper public struct NamedChildren<Value> {
+  private let slot: NamedChildrenSlot<Value>
+
+  /// Declares the group `key`, whose values are modules.
+  public init(_ key: String, asModule: @escaping (Value) -> Module) {
+    slot = NamedChildrenSlot(key: key, asModule: asModule)
+  }
+
+  /// The modules in order, each with its name.
+  public var wrappedValue: [(name: String, module: Value)] {
+    get { slot.value }
+    nonmutating set { slot.value = newValue }
+  }
+
+  /// The slot itself.
+  public var projectedValue: NamedChildrenSlot<Value> { slot }
 }
 
 /// A projection under its checkpoint key. Adapters take its place, which is why its type is a protocol.

@@ -82,6 +82,7 @@ extension Param: SlotHolder { fileprivate var anySlot: any ModuleSlot { projecte
 extension Child: SlotHolder { fileprivate var anySlot: any ModuleSlot { projectedValue } }
 extension OptionalChild: SlotHolder { fileprivate var anySlot: any ModuleSlot { projectedValue } }
 extension Children: SlotHolder { fileprivate var anySlot: any ModuleSlot { projectedValue } }
+extension NamedChildren: SlotHolder { fileprivate var anySlot: any ModuleSlot { projectedValue } }
 extension Projected: SlotHolder { fileprivate var anySlot: any ModuleSlot { projectedValue } }
 
 extension String {

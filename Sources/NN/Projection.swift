@@ -2,6 +2,7 @@ import Torch
 
 /// A linear map from the last dimension of its input: y = x·Wᵀ + b, W [out, in].
 ///
+/// It computes in the element type of its input: a parameter that is trained in float32 is converted for the product.
 /// Adapters wrap one, quantization replaces one, and neither changes the model around it.
 public protocol Projection: Module {
   /// Features that go in.
@@ -51,7 +52,10 @@ public final class Linear: Module, Projection {
   public var denseBias: Tensor? { bias }
 
   /// x·Wᵀ + b.
-  public func forward(_ x: Tensor) throws(TorchError) -> Tensor { try x.linear(weight, bias) }
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
+    let dtype = x.dtype
+    return try x.linear(try weight.to(dtype), try bias?.to(dtype))
+  }
   /// W.
   public func denseWeight() throws(TorchError) -> Tensor { weight }
   /// The same with other numbers.
@@ -90,7 +94,10 @@ public final class Conv1D: Module, Projection {
   public var denseBias: Tensor? { bias }
 
   /// x·W + b.
-  public func forward(_ x: Tensor) throws(TorchError) -> Tensor { try x.linear(try weight.transposed(), bias) }
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
+    let dtype = x.dtype
+    return try x.linear(try weight.to(dtype).transposed(), try bias?.to(dtype))
+  }
   /// W [out, in].
   public func denseWeight() throws(TorchError) -> Tensor { try weight.transposed() }
   /// The same with other numbers.

@@ -9,19 +9,31 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The byte in the line, from 1.
   public let column: Int
 
+  /// The problem with its place.
   public var description: String { "not valid JSON at line \(line), column \(column): \(problem)" }
 }
 
 extension JSON {
+  /// What a key that an object holds twice means.
+  public enum DuplicateKeys: Sendable {
+    /// The last value counts, as in Python.
+    case lastCounts
+    /// The text is not valid.
+    case refused
+  }
+
   /// Reads one JSON value, with nothing but white space around it.
   ///
   /// - Parameters:
   ///   - text: the UTF-8 bytes.
   ///   - maximumDepth: how deep arrays and objects may nest.
+  ///   - duplicateKeys: what to do where an object holds a key twice.
   /// - Throws: ``JSONError`` with line and column.
-  public init(parsing text: some Collection<UInt8>, maximumDepth: Int = 128) throws(JSONError) {
+  public init(
+    parsing text: some Collection<UInt8>, maximumDepth: Int = 128, duplicateKeys: DuplicateKeys = .lastCounts
+  ) throws(JSONError) {
     let bytes = Array(text)
-    self = try JSON.parse(bytes, maximumDepth: maximumDepth)
+    self = try JSON.parse(bytes, maximumDepth: maximumDepth, duplicateKeys: duplicateKeys)
   }
 
   /// Reads one JSON value from a string.
@@ -29,8 +41,11 @@ extension JSON {
     self = try JSON.parse(Array(text.utf8), maximumDepth: maximumDepth)
   }
 
-  private static func parse(_ bytes: [UInt8], maximumDepth: Int) throws(JSONError) -> JSON {
+  private static func parse(
+    _ bytes: [UInt8], maximumDepth: Int, duplicateKeys: DuplicateKeys = .lastCounts
+  ) throws(JSONError) -> JSON {
     var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth)
+    parser.duplicateKeys = duplicateKeys
     let value = try parser.value(depth: 0)
     try parser.end()
     return value
@@ -44,6 +59,7 @@ extension JSON {
 struct JSONParser {
   let bytes: [UInt8]
   let maximumDepth: Int
+  var duplicateKeys = JSON.DuplicateKeys.lastCounts
   var position = 0
 
   func error(_ problem: String, at place: Int? = nil) -> JSONError {
@@ -153,7 +169,10 @@ struct JSONParser {
     var members = OrderedDictionary<String, JSON>()
     var isOpen = open(closing: brace)
     while isOpen {
+      skipSpace()
+      let start = position
       let key = try key()
+      if duplicateKeys == .refused, members[key] != nil { throw error("the key “\(key)” comes twice", at: start) }
       members[key] = try value(depth: depth + 1)
       isOpen = try separator(closing: brace)
     }

@@ -14,7 +14,7 @@ public final class RMSNorm: Module {
   }
 
   /// x [.., d] → [.., d].
-  public func forward(_ x: Tensor) throws(TorchError) -> Tensor { try x.rmsNorm(weight, eps: eps) }
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor { try x.rmsNorm(try weight.to(x.dtype), eps: eps) }
 }
 
 /// Layer normalisation with gain and bias. Ba et al., arXiv:1607.06450.
@@ -34,5 +34,8 @@ public final class LayerNorm: Module {
   }
 
   /// x [.., d] → [.., d].
-  public func forward(_ x: Tensor) throws(TorchError) -> Tensor { try x.layerNorm(weight, bias, eps: eps) }
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
+    let dtype = x.dtype
+    return try x.layerNorm(try weight.to(dtype), try bias.to(dtype), eps: eps)
+  }
 }

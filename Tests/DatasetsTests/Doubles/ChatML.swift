@@ -1,0 +1,42 @@
+import Datasets
+import Text
+
+/// The ChatML template, as a double of a model's own.
+struct ChatML: ChatRenderer {
+  /// What stands before the first turn.
+  var opening = ""
+  /// What ends a turn.
+  var closing = "<|im_end|>"
+
+  struct Refusal: Error, CustomStringConvertible {
+    let description: String
+  }
+
+  func render(_ messages: [Message], tools: [JSON]?, addGenerationPrompt: Bool) throws -> String {
+    let turns = try messages.map { message in
+      guard message.role != "narrator" else { throw Refusal(description: "no role “narrator”") }
+      return "<|im_start|>\(message.role)\n\(body(message))\(closing)\n"
+    }
+    return opening + turns.joined() + (addGenerationPrompt ? "<|im_start|>assistant\n" : "")
+  }
+
+  private func body(_ message: Message) -> String { (message.content ?? "") + message.toolCalls.map { $0.text() }.joined() }
+
+  /// Each of the assistant's turns from behind its header to behind its closing, by rendering turn after turn.
+  static let spans: SampleEncoder.SpanFinder = { messages, tools, renderer in
+    var spans: [Range<Int>] = []
+    for index in messages.indices where messages[index].role == "assistant" {
+      let before = try renderer.render(Array(messages[..<index]), tools: tools, addGenerationPrompt: true).utf8.count
+      let after = try renderer.render(Array(messages[...index]), tools: tools, addGenerationPrompt: false).utf8.count
+      spans.append(before..<after - 1)
+    }
+    return (try renderer.render(messages, tools: tools, addGenerationPrompt: false), spans)
+  }
+}
+
+/// An encoder over the doubles.
+func encoder(
+  _ settings: EncodingSettings = EncodingSettings(), tokenizer: any Tokenizer = ByteTokenizer(), renderer: ChatML? = ChatML()
+) throws -> SampleEncoder {
+  try SampleEncoder(tokenizer: tokenizer, renderer: renderer, settings: settings, spans: ChatML.spans)
+}
