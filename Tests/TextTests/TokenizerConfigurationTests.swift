@@ -1,3 +1,4 @@
+import OrderedCollections
 import Testing
 
 @testable import Text
@@ -29,7 +30,8 @@ import Testing
   @Test(arguments: [
     (#"{"bos_token": 1}"#, "tokenizer_config.json: bos_token: expected a string"),
     (#"{"bos_token": "<x>", "add_bos_token": true}"#, "bos_token: “<x>” is not in the vocabulary"),
-    (#"{"add_bos_token": "yes"}"#, "add_bos_token: expected true or false"), ("[]", "expected an object"), ("{", "not valid JSON"),
+    (#"{"add_bos_token": "yes"}"#, "add_bos_token: expected true or false"), ("[]", "expected an object"),
+    ("{", "not valid JSON"),
   ])
   func refusesWithTheKey(_ configuration: String, _ reason: String) {
     #expect { try tokenizer(configuration) } throws: { "\($0)".contains(reason) }

@@ -46,7 +46,8 @@ extension GGUFVocabulary {
 
   private func specialTokens() throws(TokenizerError) -> SpecialTokens {
     SpecialTokens(
-      bos: try spelling(bosID, "bos_token_id"), eos: try spelling(eosID, "eos_token_id"), pad: try spelling(padID, "padding_token_id"),
+      bos: try spelling(bosID, "bos_token_id"), eos: try spelling(eosID, "eos_token_id"),
+      pad: try spelling(padID, "padding_token_id"),
       unk: try spelling(unkID, "unknown_token_id"))
   }
 
