@@ -63,6 +63,11 @@ import Testing
   @Test func refusesBottomlessNesting() {
     #expect(throws: PatternError.self) { try ScalarPattern(String(repeating: "(", count: 100_000)) }
     #expect(throws: PatternError.self) { try ScalarPattern(String(repeating: "[", count: 100_000)) }
+    #expect(throws: PatternError.self) { try ScalarPattern("(?:a|b){1000}") }
+  }
+
+  @Test(.timeLimit(.minutes(1))) func copiesOfNothingCostNothing() throws {
+    #expect(try pieces("(?:(?:(?:(?:){1000}){1000}){1000}){1000}b", "abc") == ["a", "b", "c"])
   }
 
   /// Each of these takes a plain backtracking matcher quadratic or exponential time.
