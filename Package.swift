@@ -53,6 +53,10 @@ let heavy: [Target] = [
     ]),
   library("Torch", ["CTorch"]),
   library("NN", ["Torch"]),
+  library("TestSupport", ["Torch", "NN"]),
+  tests("CTorch", []),
+  tests("Torch", ["TestSupport"]),
+  tests("NN", ["Torch", "TestSupport"]),
 ]
 
 let withoutTorch = Context.environment["ATTUNE_WITHOUT_TORCH"] == "1"

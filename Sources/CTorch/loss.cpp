@@ -12,9 +12,10 @@ using torch::autograd::variable_list;
 /// Head and cross-entropy in one: the gradients are made while a chunk's logits exist, and only scaled in the backward pass.
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext *ctx, const at::Tensor &hidden, const at::Tensor &weight, const at::Tensor &bias,
-                            const at::Tensor &targets, int64_t chunk) {
-    const bool wants_hidden = hidden.requires_grad(), wants_weight = weight.requires_grad();
-    const bool wants_bias = bias.defined() && bias.requires_grad();
+                            const at::Tensor &targets, int64_t chunk, bool recording) {
+    // `recording` is the caller's grad mode, which is off in here: an evaluation makes no gradients.
+    const bool wants_hidden = recording && hidden.requires_grad(), wants_weight = recording && weight.requires_grad();
+    const bool wants_bias = recording && bias.defined() && bias.requires_grad();
     at::Tensor d_hidden, d_weight, d_bias;
     if (wants_hidden) d_hidden = at::empty_like(hidden);
     if (wants_weight) d_weight = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
@@ -35,18 +36,18 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       if (wants_weight) d_weight.add_(at::mm(narrow.t(), rows.to(weight.scalar_type())));
       if (wants_bias) d_bias.add_(d_logits.sum(0));
     }
-    ctx->saved_data["hidden"] = d_hidden;
-    ctx->saved_data["weight"] = wants_weight ? d_weight.to(weight.scalar_type()) : d_weight;
-    ctx->saved_data["bias"] = wants_bias ? d_bias.to(bias.scalar_type()) : d_bias;
+    if (wants_weight) d_weight = d_weight.to(weight.scalar_type());
+    if (wants_bias) d_bias = d_bias.to(bias.scalar_type());
+    ctx->save_for_backward({d_hidden, d_weight, d_bias});
     return loss;
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
-    const auto scaled = [&](const char *name) {
-      const auto value = ctx->saved_data[name].toTensor();
+    const auto saved = ctx->get_saved_variables();
+    const auto scaled = [&](const at::Tensor &value) {
       return value.defined() ? value.mul(grads[0]).to(value.scalar_type()) : value;
     };
-    return {scaled("hidden"), scaled("weight"), scaled("bias"), at::Tensor(), at::Tensor()};
+    return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -59,8 +60,11 @@ ct_status ct_linear_cross_entropy(ct_tensor hidden, ct_tensor weight, ct_tensor 
     TORCH_CHECK(rows.dim() == 2 && table.dim() == 2 && rows.size(1) == table.size(1), "hidden ", rows.sizes(),
                 " does not fit a head of ", table.sizes());
     TORCH_CHECK(wanted.dim() == 1 && wanted.size(0) == rows.size(0), wanted.sizes(), " targets for ", rows.size(0), " rows");
+    const auto offset = ct::optional(bias).value_or(at::Tensor());
+    TORCH_CHECK(!offset.defined() || (offset.dim() == 1 && offset.size(0) == table.size(0)), "a bias of ", offset.sizes(),
+                " for a head of ", table.sizes());
     TORCH_CHECK(chunk > 0, "a chunk of ", chunk, " rows");
-    return LinearCrossEntropy::apply(rows, table, ct::optional(bias).value_or(at::Tensor()), wanted, chunk);
+    return LinearCrossEntropy::apply(rows, table, offset, wanted, chunk, at::GradMode::is_enabled());
   });
 }
 

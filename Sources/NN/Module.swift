@@ -30,12 +30,17 @@ public protocol ModuleSlot: AnyObject {
 public final class ParameterSlot: ModuleSlot {
   /// The last part of its path.
   public let key: String
-  /// The numbers; nil for an optional parameter that a model lacks.
-  public var value: Tensor?
+  /// Whether the module can do without it.
+  public let isOptional: Bool
+  /// The numbers; nil for an optional parameter that a model lacks. One that is not optional cannot be taken away.
+  public var value: Tensor? {
+    willSet { precondition(newValue != nil || isOptional, "the parameter “\(key)” cannot be taken away") }
+  }
 
-  init(key: String, value: Tensor?) {
+  init(key: String, value: Tensor?, isOptional: Bool) {
     self.key = key
     self.value = value
+    self.isOptional = isOptional
   }
 
   /// Itself.
@@ -86,43 +91,47 @@ public final class ChildrenSlot<Value: Module>: ModuleSlot {
 
 /// What can stand behind ``Param``: a tensor, or an optional one.
 public protocol ParameterValue {
+  /// Whether there may be none.
+  static var isOptional: Bool { get }
   /// The tensor if there is one.
   var tensor: Tensor? { get }
-  /// The value that holds `tensor`; nil where it must have one.
-  init?(tensor: Tensor?)
+  /// What `slot` holds.
+  init(parameter slot: ParameterSlot)
 }
 
 extension Tensor: ParameterValue {
+  /// False.
+  public static var isOptional: Bool { false }
   /// Itself.
   public var tensor: Tensor? { self }
-  /// The tensor; nil where there is none.
-  public init?(tensor: Tensor?) {
-    guard let tensor else { return nil }
-    self = tensor
+  /// The tensor of a slot that always holds one.
+  public init(parameter slot: ParameterSlot) {
+    guard let value = slot.value else { preconditionFailure("the parameter “\(slot.key)” was made without a tensor") }
+    self = value
   }
 }
 
 extension Optional: ParameterValue where Wrapped == Tensor {
+  /// True.
+  public static var isOptional: Bool { true }
   /// The tensor if there is one.
   public var tensor: Tensor? { self }
   /// The tensor or none.
-  public init?(tensor: Tensor?) { self = tensor }
+  public init(parameter slot: ParameterSlot) { self = slot.value }
 }
 
 /// A parameter under its checkpoint key.
 @propertyWrapper public struct Param<Value: ParameterValue> {
   private let slot: ParameterSlot
-  private let initial: Value
 
   /// Declares the parameter `key`.
   public init(wrappedValue: Value, _ key: String) {
-    initial = wrappedValue
-    slot = ParameterSlot(key: key, value: wrappedValue.tensor)
+    slot = ParameterSlot(key: key, value: wrappedValue.tensor, isOptional: Value.isOptional)
   }
 
   /// The parameter's tensor.
   public var wrappedValue: Value {
-    get { Value(tensor: slot.value) ?? initial }
+    get { Value(parameter: slot) }
     nonmutating set { slot.value = newValue.tensor }
   }
 
