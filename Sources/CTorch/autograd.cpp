@@ -13,7 +13,11 @@ ct_status ct_requires_grad(ct_tensor tensor, bool *out) {
 }
 
 ct_status ct_set_requires_grad(ct_tensor tensor, bool value) {
-  return ct::guarded([&] { ct::ref(tensor).set_requires_grad(value); });
+  return ct::guarded([&] {
+    const auto &leaf = ct::ref(tensor);
+    TORCH_CHECK(leaf.is_leaf(), "an operation made this tensor, so its inputs say whether it takes gradients; detach it first");
+    leaf.set_requires_grad(value);
+  });
 }
 
 ct_status ct_detach(ct_tensor tensor, ct_tensor *out) {

@@ -42,7 +42,9 @@ ct_status describe_current_exception() noexcept {
   } catch (const c10::IndexError &error) {
     return keep(CT_INDEX_RANGE, error.what_without_backtrace());
   } catch (const c10::NotImplementedError &error) {
-    return keep(CT_NOT_IMPLEMENTED, error.what_without_backtrace());
+    // A missing kernel is told with pages about the others; its first sentence says all.
+    const std::string text = error.what_without_backtrace();
+    return keep(CT_NOT_IMPLEMENTED, text.substr(0, text.find(" This could be because")).c_str());
   } catch (const c10::AcceleratorError &error) {
     return keep(CT_INTERNAL, error.what_without_backtrace());
   } catch (const c10::Error &error) {

@@ -11,21 +11,21 @@ using torch::autograd::variable_list;
 
 /// Head and cross-entropy in one: the gradients are made while a chunk's logits exist, and only scaled in the backward pass.
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
-  static at::Tensor forward(AutogradContext *ctx, const at::Tensor &hidden, const at::Tensor &weight, const at::Tensor &bias,
+  static at::Tensor forward(AutogradContext *ctx, const at::Tensor &hidden, const at::Tensor &weight, const std::optional<at::Tensor> &bias,
                             const at::Tensor &targets, int64_t chunk, bool recording) {
     // `recording` is the caller's grad mode, which is off in here: an evaluation makes no gradients.
     const bool wants_hidden = recording && hidden.requires_grad(), wants_weight = recording && weight.requires_grad();
-    const bool wants_bias = recording && bias.defined() && bias.requires_grad();
+    const bool wants_bias = recording && bias && bias->requires_grad();
     at::Tensor d_hidden, d_weight, d_bias;
     if (wants_hidden) d_hidden = at::empty_like(hidden);
     if (wants_weight) d_weight = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
-    if (wants_bias) d_bias = at::zeros(bias.sizes(), bias.options().dtype(at::kFloat));
+    if (wants_bias) d_bias = at::zeros(bias->sizes(), bias->options().dtype(at::kFloat));
     auto loss = at::zeros({}, hidden.options().dtype(at::kFloat));
     for (int64_t start = 0; start < hidden.size(0); start += chunk) {
       const auto length = std::min(chunk, hidden.size(0) - start);
       const auto rows = hidden.narrow(0, start, length);
       const auto target = targets.narrow(0, start, length).unsqueeze(1);
-      auto logits = at::linear(rows, weight, bias.defined() ? std::optional(bias) : std::nullopt).to(at::kFloat);
+      auto logits = at::linear(rows, weight, bias).to(at::kFloat);
       auto log_probs = at::log_softmax(logits, 1);
       loss.sub_(log_probs.gather(1, target).sum());
       if (!wants_hidden && !wants_weight && !wants_bias) continue;
@@ -37,7 +37,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       if (wants_bias) d_bias.add_(d_logits.sum(0));
     }
     if (wants_weight) d_weight = d_weight.to(weight.scalar_type());
-    if (wants_bias) d_bias = d_bias.to(bias.scalar_type());
+    if (wants_bias) d_bias = d_bias.to(bias->scalar_type());
     ctx->save_for_backward({d_hidden, d_weight, d_bias});
     return loss;
   }
@@ -60,9 +60,10 @@ ct_status ct_linear_cross_entropy(ct_tensor hidden, ct_tensor weight, ct_tensor 
     TORCH_CHECK(rows.dim() == 2 && table.dim() == 2 && rows.size(1) == table.size(1), "hidden ", rows.sizes(),
                 " does not fit a head of ", table.sizes());
     TORCH_CHECK(wanted.dim() == 1 && wanted.size(0) == rows.size(0), wanted.sizes(), " targets for ", rows.size(0), " rows");
-    const auto offset = ct::optional(bias).value_or(at::Tensor());
-    TORCH_CHECK(!offset.defined() || (offset.dim() == 1 && offset.size(0) == table.size(0)), "a bias of ", offset.sizes(),
-                " for a head of ", table.sizes());
+    const auto offset = ct::optional(bias);
+    if (offset)
+      TORCH_CHECK(offset->dim() == 1 && offset->size(0) == table.size(0), "a bias of ", offset->sizes(), " for a head of ",
+                  table.sizes());
     TORCH_CHECK(chunk > 0, "a chunk of ", chunk, " rows");
     return LinearCrossEntropy::apply(rows, table, offset, wanted, chunk, at::GradMode::is_enabled());
   });

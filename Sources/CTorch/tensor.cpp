@@ -1,8 +1,8 @@
 #include <cstring>
-#include <limits>
 #include <memory>
 
 #include "boundary.h"
+#include "ct_system.h"
 
 namespace {
 struct Pair {
@@ -37,8 +37,8 @@ at::ScalarType ct::scalar_type(ct_dtype dtype) {
 at::Device ct::device(ct_device device) {
   if (device.kind == CT_CPU) return at::Device(at::kCPU);
   TORCH_CHECK(device.kind == CT_CUDA, "unknown device kind ", static_cast<int>(device.kind));
-  TORCH_CHECK(device.index >= 0 && device.index <= std::numeric_limits<c10::DeviceIndex>::max(), "there is no GPU ",
-              device.index);
+  const int32_t count = ct_cuda_device_count();
+  TORCH_CHECK(device.index >= 0 && device.index < count, "there is no GPU ", device.index, ": this libtorch sees ", count);
   return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index));
 }
 

@@ -75,11 +75,10 @@ import Testing
 
   @Test func devicesThatAreNotThere() {
     var out = untouched
-    for index in [-1, 128, 256, Int32.max] {
+    for index in [-1, ct_cuda_device_count(), 256, Int32.max] {
       #expect(ct_full([1], 1, 0, CT_FLOAT32, ct_device(kind: CT_CUDA, index: index), &out) == CT_INVALID_ARGUMENT)
       #expect(lastError().contains("there is no GPU \(index)"))
     }
-    #expect(ct_full([1], 1, 0, CT_FLOAT32, ct_device(kind: CT_CUDA, index: 127), &out) != CT_OK)
     #expect(out.ctx == untouched.ctx)
   }
 

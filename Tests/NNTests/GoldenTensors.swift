@@ -1,5 +1,6 @@
 import Foundation
 import TestSupport
+import Testing
 import Torch
 
 /// The tensors of a golden safetensors file: a header's length, the header in JSON, the numbers.
@@ -43,15 +44,19 @@ struct GoldenTensors {
   /// Checks `body` at the inputs NAME of `group` against its output, and the gradients of all of them.
   func check(
     _ group: String, _ names: [String], relative: Double = 1e-5, absolute: Double = 1e-6,
-    _ body: ([Tensor]) throws -> Tensor
+    sourceLocation: SourceLocation = #_sourceLocation, _ body: ([Tensor]) throws -> Tensor
   ) throws {
     let inputs = try names.map { try self["\(group).\($0)"] }
     let found = try differentiate(inputs, cotangent: try self["\(group).cotangent"], body)
-    try assertClose(found.value, try self["\(group).output"], relative: relative, absolute: absolute, "\(group), value")
+    func check(_ actual: Tensor, _ key: String) throws {
+      let expected = try self["\(group).\(key)"]
+      try assertClose(
+        actual, expected, relative: relative, absolute: absolute, "\(group).\(key)", sourceLocation: sourceLocation)
+    }
+    try check(found.value, "output")
     for (name, gradient) in zip(names, found.gradients) {
       guard let gradient else { throw Missing(key: "gradient of \(name)") }
-      let expected = try self["\(group).grad.\(name)"]
-      try assertClose(gradient, expected, relative: relative, absolute: absolute, "\(group), gradient of \(name)")
+      try check(gradient, "grad.\(name)")
     }
   }
 }
