@@ -27,6 +27,16 @@ public struct TunePlan: Sendable {
 
   /// The share of numbers that are tuned, in percent.
   public var percentage: Double { 100 * Double(trainableParameters) / Double(max(1, totalParameters)) }
+
+  /// What encoding did to the data that the user should know.
+  public var warnings: [String] { training.remarks.map { "training data: " + $0 } + (evaluation?.remarks.map { "evaluation data: " + $0 } ?? []) }
+
+  /// The plan in one line.
+  public var summary: String {
+    let share = String(format: "%.4f", percentage)
+    return "\(trainableParameters) of \(totalParameters) parameters trained (\(share) %), \(training.encoded) samples, "
+      + "\(totalSteps) steps, \(dtype.rawValue) on \(device)"
+  }
 }
 
 /// A recipe at work: from base weights and data files to a tuned adapter in the run's folder.
