@@ -28,8 +28,8 @@ public struct TunePlan: Sendable {
   /// The share of numbers that are tuned, in percent.
   public var percentage: Double { 100 * Double(trainableParameters) / Double(max(1, totalParameters)) }
 
-  /// What encoding did to the data that the user should know.
-  public var warnings: [String] { training.remarks.map { "training data: " + $0 } + (evaluation?.remarks.map { "evaluation data: " + $0 } ?? []) }
+  /// What encoding did to the data, in words.
+  public var dataNotes: [String] { ["training data: \(training)"] + (evaluation.map { ["evaluation data: \($0)"] } ?? []) }
 
   /// The plan in one line.
   public var summary: String {
@@ -124,8 +124,7 @@ public final class TuneRun {
     }
     let hasTools = training.samples.contains { $0.tools != nil }
     let encoder = try SampleEncoder(
-      tokenizer: text.tokenizer, renderer: try text.template(hasTools: hasTools), settings: recipe.data.encoding
-    ) { try assistantSpans(of: $0, tools: $1, using: $2) }
+      tokenizer: text.tokenizer, renderer: try text.template(hasTools: hasTools), settings: recipe.data.encoding)
     return (
       try training.encoded(with: encoder, strict: recipe.data.isStrict),
       try evaluation?.encoded(with: encoder, strict: recipe.data.isStrict)

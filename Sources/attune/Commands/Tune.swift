@@ -53,8 +53,8 @@ struct Tune: ParsableCommand {
       let result = try run.run(
         resuming: resume, shouldStop: { signal.isSet },
         announce: { plan in
+          plan.dataNotes.forEach(progress.say)
           progress.say(plan.summary)
-          for line in plan.warnings { progress.say("note: \(line)") }
         }, observe: progress.observe)
       try finish(run, result)
     } catch let stop as TrainingInterrupted {
