@@ -11,9 +11,9 @@ using torch::autograd::variable_list;
 
 /// Head and cross-entropy in one: the gradients are made while a chunk's logits exist, and only scaled in the backward pass.
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
-  static at::Tensor forward(AutogradContext *ctx, const at::Tensor &hidden, const at::Tensor &weight, const std::optional<at::Tensor> &bias,
-                            const at::Tensor &targets, int64_t chunk, bool recording) {
-    // `recording` is the caller's grad mode, which is off in here: an evaluation makes no gradients.
+  /// `recording` is whether gradients are wanted at all: inside this function libtorch has recording switched off.
+  static at::Tensor forward(AutogradContext *ctx, const at::Tensor &hidden, const at::Tensor &weight,
+                            const std::optional<at::Tensor> &bias, const at::Tensor &targets, int64_t chunk, bool recording) {
     const bool wants_hidden = recording && hidden.requires_grad(), wants_weight = recording && weight.requires_grad();
     const bool wants_bias = recording && bias && bias->requires_grad();
     at::Tensor d_hidden, d_weight, d_bias;

@@ -92,3 +92,24 @@ public struct AttentionPlan {
     return try out.transposed(1, 2)
   }
 }
+
+/// The plans of all layers of a pass, one made for each window there is.
+public struct AttentionPlans {
+  private var plans: [Int?: AttentionPlan] = [:]
+  private let windows: [Int?]
+  private let whole: AttentionPlan
+
+  /// Plans for a pass of `input` through layers with these windows.
+  public init(_ input: ModelInput, windows: [Int?]) throws(TorchError) {
+    self.windows = windows
+    let queries = try input.tokens.size(1)
+    let (past, device) = (input.cache?.length ?? 0, input.tokens.device)
+    whole = try AttentionPlan(input.pattern, queries: queries, past: past, device: device)
+    for window in Set(windows.compactMap { $0 }) {
+      plans[window] = try AttentionPlan(input.pattern, queries: queries, past: past, window: window, device: device)
+    }
+  }
+
+  /// The plan of layer `index`.
+  public subscript(index: Int) -> AttentionPlan { windows[index].flatMap { plans[$0] } ?? whole }
+}

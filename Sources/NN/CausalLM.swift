@@ -90,8 +90,8 @@ public protocol CausalLM: Module {
   var shape: ModelShape { get }
   /// The token table.
   var embedding: Embedding { get }
-  /// The projection onto the vocabulary; its weight is the token table's where the two are tied.
-  var head: any Projection { get }
+  /// The projection onto the vocabulary, which an adapter may wrap; its weight is the token table's where the two are tied.
+  var head: any Projection { get set }
   /// Whether head and token table are one.
   var isTied: Bool { get }
   /// What the head takes: [B, S, d], after the last norm.

@@ -30,18 +30,10 @@ public protocol ModuleSlot: AnyObject {
 public final class ParameterSlot: ModuleSlot {
   /// The last part of its path.
   public let key: String
-  /// Whether the module can do without it.
-  public let isOptional: Bool
-  /// The numbers; nil for an optional parameter that a model lacks. One that is not optional cannot be taken away.
-  public var value: Tensor? {
-    willSet { precondition(newValue != nil || isOptional, "the parameter “\(key)” cannot be taken away") }
-  }
+  /// The numbers; nil for an optional parameter that a model lacks.
+  public var value: Tensor?
 
-  init(key: String, value: Tensor?, isOptional: Bool) {
-    self.key = key
-    self.value = value
-    self.isOptional = isOptional
-  }
+  init(key: String) { self.key = key }
 
   /// Itself.
   public var parameter: ParameterSlot? { self }
@@ -49,24 +41,31 @@ public final class ParameterSlot: ModuleSlot {
   public var children: [(key: String, module: Module)] { [] }
 }
 
-/// Holds one module.
+/// Holds one module, or the place of an optional one.
 public final class ChildSlot<Value>: ModuleSlot {
   /// The last part of its path.
   public let key: String
-  /// The module.
-  public var value: Value
+  var held: Value?
   private let asModule: (Value) -> Module
 
-  init(key: String, value: Value, asModule: @escaping (Value) -> Module) {
+  init(key: String, asModule: @escaping (Value) -> Module) {
     self.key = key
-    self.value = value
     self.asModule = asModule
+  }
+
+  /// The module; traps where a model uses one that its initialiser never made.
+  public var value: Value {
+    get {
+      guard let held else { preconditionFailure("the module “\(key)” was never made") }
+      return held
+    }
+    set { held = newValue }
   }
 
   /// None.
   public var parameter: ParameterSlot? { nil }
   /// The module.
-  public var children: [(key: String, module: Module)] { [(key, asModule(value))] }
+  public var children: [(key: String, module: Module)] { held.map { [(key, asModule($0))] } ?? [] }
 }
 
 /// Holds a numbered list of modules: `layers.0`, `layers.1` …
@@ -74,12 +73,9 @@ public final class ChildrenSlot<Value: Module>: ModuleSlot {
   /// The part of the path before the number.
   public let key: String
   /// The modules in order.
-  public var value: [Value]
+  public var value: [Value] = []
 
-  init(key: String, value: [Value]) {
-    self.key = key
-    self.value = value
-  }
+  init(key: String) { self.key = key }
 
   /// None.
   public var parameter: ParameterSlot? { nil }
@@ -89,35 +85,48 @@ public final class ChildrenSlot<Value: Module>: ModuleSlot {
   }
 }
 
+/// Holds modules by name.
+public final class NamedChildrenSlot<Value>: ModuleSlot {
+  /// The part of the path before the name.
+  public let key: String
+  /// The modules in order, each with its name.
+  public var value: [(name: String, module: Value)] = []
+  private let asModule: (Value) -> Module
+
+  init(key: String, asModule: @escaping (Value) -> Module) {
+    self.key = key
+    self.asModule = asModule
+  }
+
+  /// None.
+  public var parameter: ParameterSlot? { nil }
+  /// The modules.
+  public var children: [(key: String, module: Module)] { value.map { ("\(key).\($0.name)", asModule($0.module)) } }
+}
+
 /// What can stand behind ``Param``: a tensor, or an optional one.
 public protocol ParameterValue {
-  /// Whether there may be none.
-  static var isOptional: Bool { get }
-  /// The tensor if there is one.
+  /// The value in a slot; traps where a model reads a parameter that its initialiser never made.
+  static func value(of slot: ParameterSlot) -> Self
+  /// What the slot then holds.
   var tensor: Tensor? { get }
-  /// What `slot` holds.
-  init(parameter slot: ParameterSlot)
 }
 
 extension Tensor: ParameterValue {
-  /// False.
-  public static var isOptional: Bool { false }
+  /// The slot's tensor.
+  public static func value(of slot: ParameterSlot) -> Tensor {
+    guard let value = slot.value else { preconditionFailure("the parameter “\(slot.key)” was never made") }
+    return value
+  }
   /// Itself.
   public var tensor: Tensor? { self }
-  /// The tensor of a slot that always holds one.
-  public init(parameter slot: ParameterSlot) {
-    guard let value = slot.value else { preconditionFailure("the parameter “\(slot.key)” was made without a tensor") }
-    self = value
-  }
 }
 
 extension Optional: ParameterValue where Wrapped == Tensor {
-  /// True.
-  public static var isOptional: Bool { true }
+  /// The slot's tensor if there is one.
+  public static func value(of slot: ParameterSlot) -> Tensor? { slot.value }
   /// The tensor if there is one.
   public var tensor: Tensor? { self }
-  /// The tensor or none.
-  public init(parameter slot: ParameterSlot) { self = slot.value }
 }
 
 /// A parameter under its checkpoint key.
@@ -125,13 +134,11 @@ extension Optional: ParameterValue where Wrapped == Tensor {
   private let slot: ParameterSlot
 
   /// Declares the parameter `key`.
-  public init(wrappedValue: Value, _ key: String) {
-    slot = ParameterSlot(key: key, value: wrappedValue.tensor, isOptional: Value.isOptional)
-  }
+  public init(_ key: String) { slot = ParameterSlot(key: key) }
 
   /// The parameter's tensor.
   public var wrappedValue: Value {
-    get { Value(parameter: slot) }
+    get { Value.value(of: slot) }
     nonmutating set { slot.value = newValue.tensor }
   }
 
@@ -144,9 +151,7 @@ extension Optional: ParameterValue where Wrapped == Tensor {
   private let slot: ChildSlot<Value>
 
   /// Declares the module `key`.
-  public init(wrappedValue: Value, _ key: String) {
-    slot = ChildSlot(key: key, value: wrappedValue) { $0 }
-  }
+  public init(_ key: String) { slot = ChildSlot(key: key) { $0 } }
 
   /// The module.
   public var wrappedValue: Value {
@@ -158,12 +163,29 @@ extension Optional: ParameterValue where Wrapped == Tensor {
   public var projectedValue: ChildSlot<Value> { slot }
 }
 
+/// A module under its checkpoint key, which some models lack.
+@propertyWrapper public struct OptionalChild<Value: Module> {
+  private let slot: ChildSlot<Value>
+
+  /// Declares the module `key`.
+  public init(_ key: String) { slot = ChildSlot(key: key) { $0 } }
+
+  /// The module if there is one.
+  public var wrappedValue: Value? {
+    get { slot.held }
+    nonmutating set { slot.held = newValue }
+  }
+
+  /// The slot itself.
+  public var projectedValue: ChildSlot<Value> { slot }
+}
+
 /// A numbered list of modules under its checkpoint key.
 @propertyWrapper public struct Children<Value: Module> {
   private let slot: ChildrenSlot<Value>
 
   /// Declares the list `key`.
-  public init(wrappedValue: [Value], _ key: String) { slot = ChildrenSlot(key: key, value: wrappedValue) }
+  public init(_ key: String) { slot = ChildrenSlot(key: key) }
 
   /// The modules in order.
   public var wrappedValue: [Value] {
@@ -175,14 +197,31 @@ extension Optional: ParameterValue where Wrapped == Tensor {
   public var projectedValue: ChildrenSlot<Value> { slot }
 }
 
+/// Modules by name under one key: `adapters.default`. For parts that come and go, as adapters do.
+@propertyWrapper public struct NamedChildren<Value> {
+  private let slot: NamedChildrenSlot<Value>
+
+  /// Declares the group `key`, whose values are modules.
+  public init(_ key: String, asModule: @escaping (Value) -> Module) {
+    slot = NamedChildrenSlot(key: key, asModule: asModule)
+  }
+
+  /// The modules in order, each with its name.
+  public var wrappedValue: [(name: String, module: Value)] {
+    get { slot.value }
+    nonmutating set { slot.value = newValue }
+  }
+
+  /// The slot itself.
+  public var projectedValue: NamedChildrenSlot<Value> { slot }
+}
+
 /// A projection under its checkpoint key. Adapters take its place, which is why its type is a protocol.
 @propertyWrapper public struct Projected {
   private let slot: ProjectionSlot
 
   /// Declares the projection `key`.
-  public init(wrappedValue: any Projection, _ key: String) {
-    slot = ProjectionSlot(key: key, value: wrappedValue) { $0 }
-  }
+  public init(_ key: String) { slot = ProjectionSlot(key: key) { $0 } }
 
   /// The projection.
   public var wrappedValue: any Projection {

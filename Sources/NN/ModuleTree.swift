@@ -80,7 +80,9 @@ private protocol SlotHolder {
 
 extension Param: SlotHolder { fileprivate var anySlot: any ModuleSlot { projectedValue } }
 extension Child: SlotHolder { fileprivate var anySlot: any ModuleSlot { projectedValue } }
+extension OptionalChild: SlotHolder { fileprivate var anySlot: any ModuleSlot { projectedValue } }
 extension Children: SlotHolder { fileprivate var anySlot: any ModuleSlot { projectedValue } }
+extension NamedChildren: SlotHolder { fileprivate var anySlot: any ModuleSlot { projectedValue } }
 extension Projected: SlotHolder { fileprivate var anySlot: any ModuleSlot { projectedValue } }
 
 extension String {

@@ -2,6 +2,7 @@ import Torch
 
 /// A linear map from the last dimension of its input: y = x·Wᵀ + b, W [out, in].
 ///
+/// It computes in the element type of its input: a parameter that is trained in float32 is converted for the product.
 /// Adapters wrap one, quantization replaces one, and neither changes the model around it.
 public protocol Projection: Module {
   /// Features that go in.
@@ -23,20 +24,22 @@ public protocol Projection: Module {
 /// A dense projection with its weight as [out, in].
 public final class Linear: Module, Projection {
   /// W [out, in].
-  @Param public var weight: Tensor
+  @Param("weight") public var weight: Tensor
   /// b [out].
-  @Param public var bias: Tensor?
+  @Param("bias") public var bias: Tensor?
 
   /// A projection whose numbers are yet to be loaded.
   public init(_ inputSize: Int, _ outputSize: Int, bias: Bool) throws(TorchError) {
-    _weight = Param(wrappedValue: try .empty([outputSize, inputSize]), "weight")
-    _bias = Param(wrappedValue: bias ? try .empty([outputSize]) : nil, "bias")
+    super.init()
+    weight = try .empty([outputSize, inputSize])
+    self.bias = bias ? try .empty([outputSize]) : nil
   }
 
   /// A projection of given numbers. weight [out, in]; bias [out].
   public init(weight: Tensor, bias: Tensor?) {
-    _weight = Param(wrappedValue: weight, "weight")
-    _bias = Param(wrappedValue: bias, "bias")
+    super.init()
+    self.weight = weight
+    self.bias = bias
   }
 
   /// Features that go in.
@@ -49,7 +52,10 @@ public final class Linear: Module, Projection {
   public var denseBias: Tensor? { bias }
 
   /// x·Wᵀ + b.
-  public func forward(_ x: Tensor) throws(TorchError) -> Tensor { try x.linear(weight, bias) }
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
+    let dtype = x.dtype
+    return try x.linear(try weight.to(dtype), try bias?.to(dtype))
+  }
   /// W.
   public func denseWeight() throws(TorchError) -> Tensor { weight }
   /// The same with other numbers.
@@ -61,19 +67,21 @@ public final class Linear: Module, Projection {
 /// GPT-2's projection, which keeps its weight as [in, out].
 public final class Conv1D: Module, Projection {
   /// Wᵀ [in, out].
-  @Param public var weight: Tensor
+  @Param("weight") public var weight: Tensor
   /// b [out].
-  @Param public var bias: Tensor?
+  @Param("bias") public var bias: Tensor?
 
   /// A projection whose numbers are yet to be loaded.
   public init(_ inputSize: Int, _ outputSize: Int) throws(TorchError) {
-    _weight = Param(wrappedValue: try .empty([inputSize, outputSize]), "weight")
-    _bias = Param(wrappedValue: try .empty([outputSize]), "bias")
+    super.init()
+    weight = try .empty([inputSize, outputSize])
+    bias = try .empty([outputSize])
   }
 
   private init(stored weight: Tensor, bias: Tensor?) {
-    _weight = Param(wrappedValue: weight, "weight")
-    _bias = Param(wrappedValue: bias, "bias")
+    super.init()
+    self.weight = weight
+    self.bias = bias
   }
 
   /// Features that go in.
@@ -86,7 +94,10 @@ public final class Conv1D: Module, Projection {
   public var denseBias: Tensor? { bias }
 
   /// x·W + b.
-  public func forward(_ x: Tensor) throws(TorchError) -> Tensor { try x.linear(try weight.transposed(), bias) }
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
+    let dtype = x.dtype
+    return try x.linear(try weight.to(dtype).transposed(), try bias?.to(dtype))
+  }
   /// W [out, in].
   public func denseWeight() throws(TorchError) -> Tensor { try weight.transposed() }
   /// The same with other numbers.

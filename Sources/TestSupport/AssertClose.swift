@@ -18,7 +18,7 @@ public func assertClose(
   _ actual: Tensor, _ expected: Tensor, relative: Double = 1e-5, absolute: Double = 1e-6, _ label: String = "",
   sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
-  guard let text = try difference(actual, expected, relative: relative, absolute: absolute) else { return }
+  guard let text = try mismatch(actual, expected, absolute: absolute, relative: relative) else { return }
   Issue.record(Comment(rawValue: label.isEmpty ? text : "\(label): \(text)"), sourceLocation: sourceLocation)
 }
 
@@ -31,8 +31,10 @@ public func assertClose(
   try assertClose(actual, shaped, relative: relative, absolute: absolute, label, sourceLocation: sourceLocation)
 }
 
-/// What ``assertClose(_:_:relative:absolute:_:sourceLocation:)-(Tensor,Tensor,_,_,_,_)`` says; nil where the two are close.
-public func difference(_ actual: Tensor, _ expected: Tensor, relative: Double, absolute: Double) throws -> String? {
+/// Where two tensors differ most, in words; nil where each pair is within `absolute` + `relative`·|expected|.
+public func mismatch(
+  _ actual: Tensor, _ expected: Tensor, absolute: Double = 1e-6, relative: Double = 1e-5
+) throws -> String? {
   let shape = expected.shape
   guard actual.shape == shape else { return "shape \(actual.shape) instead of \(shape)" }
   let found = try actual.array(Double.self)
@@ -49,7 +51,7 @@ public func difference(_ actual: Tensor, _ expected: Tensor, relative: Double, a
   let (value, target) = (found[worst.place], wanted[worst.place])
   return """
     \(failures) of \(wanted.count) elements differ by more than \(absolute) + \(relative)·|expected|; the worst at \
-    \(coordinates(of: worst.place, in: shape)): \(value) instead of \(target), off by \(Swift.abs(value - target))
+    \(coordinates(of: worst.place, in: shape)): \(value) instead of \(target), off by \(abs(value - target))
     """
 }
 

@@ -46,6 +46,7 @@ public struct TorchError: Error, Sendable, Hashable, CustomStringConvertible {
     self.init(kind, operation: "\(operation)", operands: operands, message: text)
   }
 
+  /// Operation, operands and message in one line.
   public var description: String {
     let subject = operands.isEmpty ? operation : "\(operation)(\(operands.joined(separator: ", ")))"
     return kind == .outOfMemory ? "out of memory in \(subject): \(message)" : "\(subject): \(message)"

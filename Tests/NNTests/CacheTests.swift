@@ -132,6 +132,18 @@ import Torch
     #expect(throws: TorchError.self) { try flat.attend(all.q, all.k, all.v, scale: 1) }
   }
 
+  @Test func plansOfLayersWithDifferentWindows() throws {
+    let all = try heads(rows: 1, tokens: 9)
+    let input = try ModelInput(rows: [[Int32](repeating: 1, count: 9)])
+    let windows = [nil, 3, nil, 5] as [Int?]
+    let plans = try AttentionPlans(input, windows: windows)
+    for (layer, window) in windows.enumerated() {
+      let alone = try AttentionPlan(.causal, queries: 9, past: 0, window: window)
+      let expected = try alone.attend(all.q, all.k, all.v, scale: scale)
+      try assertClose(try plans[layer].attend(all.q, all.k, all.v, scale: scale), expected, relative: 0, absolute: 0)
+    }
+  }
+
   @Test func inputs() throws {
     let flat = try ModelInput(flat: [5, 6, 7], positions: [0, 1, 0], segments: [2, 1])
     #expect(flat.tokens.shape == [1, 3] && flat.tokens.dtype == .int64 && flat.length == 2)

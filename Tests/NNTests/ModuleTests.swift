@@ -4,40 +4,34 @@ import Testing
 import Torch
 
 private class Block: Module {
-  @Projected var proj: any Projection
-  @Child var norm: RMSNorm
+  @Projected("q_proj") var proj: any Projection
+  @Child("norm") var norm: RMSNorm
 
   init(size: Int) throws {
-    _proj = Projected(wrappedValue: try Linear(size, size, bias: true), "q_proj")
-    _norm = Child(wrappedValue: try RMSNorm(size, eps: 1e-5), "norm")
+    super.init()
+    proj = try Linear(size, size, bias: true)
+    norm = try RMSNorm(size, eps: 1e-5)
   }
 }
 
 private final class WideBlock: Block {
-  @Param var scale: Tensor?
-
-  override init(size: Int) throws {
-    _scale = Param(wrappedValue: nil, "scale")
-    try super.init(size: size)
-  }
+  @Param("scale") var scale: Tensor?
+  @OptionalChild("extra") var extra: RMSNorm?
+  @NamedChildren("deltas", asModule: { $0 }) var deltas: [(name: String, module: Linear)]
 }
 
 private final class Model: Module {
-  @Child var table: Embedding
-  @Children var layers: [Block]
-  @Projected var head: any Projection
-
-  override init() {
-    preconditionFailure("a model has sizes")
-  }
+  @Child("embed_tokens") var table: Embedding
+  @Children("layers") var layers: [Block]
+  @Projected("lm_head") var head: any Projection
 
   init(tied: Bool) throws {
-    let table = try Embedding(5, 4)
-    _table = Child(wrappedValue: table, "embed_tokens")
-    _layers = Children(wrappedValue: [try Block(size: 4), try WideBlock(size: 4)], "layers")
-    let head = try Linear(4, 5, bias: false)
-    if tied { head.weight = table.weight }
-    _head = Projected(wrappedValue: head, "lm_head")
+    super.init()
+    table = try Embedding(5, 4)
+    layers = [try Block(size: 4), try WideBlock(size: 4)]
+    let dense = try Linear(4, 5, bias: false)
+    if tied { dense.weight = table.weight }
+    head = dense
   }
 }
 
@@ -59,19 +53,32 @@ private final class Model: Module {
       parts == [
         "embed_tokens", "layers.0", "layers.0.q_proj", "layers.0.norm", "layers.1", "layers.1.q_proj", "layers.1.norm", "lm_head",
       ])
-    #expect(model.layers[1].slots.count == 3, "a base class's slots come with the subclass's")
+    #expect(model.layers[1].slots.count == 5, "a base class's slots come with the subclass's")
   }
 
   @Test func optionalParametersAppearWhenTheyAreThere() throws {
     let model = try Model(tied: false)
     let wide = try #require(model.layers[1] as? WideBlock)
-    #expect(wide.scale == nil && wide.$scale.isOptional && !wide.norm.$weight.isOptional)
+    #expect(wide.scale == nil && wide.extra == nil && wide.deltas.isEmpty)
     wide.scale = try Tensor.ones([2])
     #expect(model.parameters().map(\.path).contains("layers.1.scale"))
     wide.scale = nil
     var empty: [String] = []
     model.visit { path, slot in if let parameter = slot.parameter, parameter.value == nil { empty.append(path) } }
     #expect(empty == ["layers.1.scale", "lm_head.bias"], "a walk sees the places of absent parameters")
+  }
+
+  @Test func optionalAndNamedModules() throws {
+    let model = try Model(tied: false)
+    let wide = try #require(model.layers[1] as? WideBlock)
+    wide.extra = try RMSNorm(4, eps: 1e-5)
+    wide.deltas = [("second", try Linear(4, 4, bias: false)), ("first", try Linear(4, 4, bias: false))]
+    let paths = model.parameters().map(\.path).filter { $0.hasPrefix("layers.1") }
+    #expect(
+      paths.suffix(3) == ["layers.1.extra.weight", "layers.1.deltas.second.weight", "layers.1.deltas.first.weight"])
+    wide.extra = nil
+    wide.deltas = []
+    #expect(model.parameters().count == 8)
   }
 
   @Test func replacedParametersDoNotKeepTheOldOnes() async {

@@ -94,7 +94,7 @@ import Torch
   }
 
   @Test func schedules() throws {
-    let golden = try Golden.json("layers/schedules.json", as: Schedules.self)
+    let golden = try Goldens.decoded("layers/schedules.json", as: Schedules.self)
     let kinds: [String: Schedule.Kind] = [
       "constant": .constant, "constant_with_warmup": .constant, "linear": .linear, "cosine": .cosine,
     ]

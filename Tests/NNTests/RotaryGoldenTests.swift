@@ -54,7 +54,7 @@ import Torch
 
   /// transformers computes in float32: powers of the base are good to 2e-6 there, differences in YaRN's passage to 1e-5.
   @Test func frequencies() throws {
-    let cases = try Golden.json("layers/rope_frequencies.json", as: File.self).cases
+    let cases = try Goldens.decoded("layers/rope_frequencies.json", as: File.self).cases
     #expect(cases.count >= 12)
     for (name, row) in cases {
       let rotary = RotaryEmbedding(size: row.headDim, base: row.ropeParameters.ropeTheta, scaling: try Self.scaling(row))

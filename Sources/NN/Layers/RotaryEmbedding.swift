@@ -50,7 +50,7 @@ public enum RotaryScaling: Sendable, Hashable {
 }
 
 /// Rotary position embedding: the angles for each position. Su et al., arXiv:2104.09864.
-public struct RotaryEmbedding {
+public struct RotaryEmbedding: Sendable {
   /// Features turned in each head, R.
   public let size: Int
   /// θ of the lowest frequency.
