@@ -3,8 +3,8 @@ extension TemplateParser {
   mutating func expression(conditional: Bool = true) throws -> TemplateExpression {
     expressionDepth += 1
     defer { expressionDepth -= 1 }
-    guard expressionDepth <= TemplateLimits.expressionDepth else {
-      throw TemplateFailure("an expression nests deeper than \(TemplateLimits.expressionDepth) levels", kind: .limit)
+    guard expressionDepth <= TemplateLimits.bracketDepth else {
+      throw TemplateFailure("an expression nests deeper than \(TemplateLimits.bracketDepth) levels", kind: .limit)
     }
     var value = try either()
     while conditional, isName("if") {
