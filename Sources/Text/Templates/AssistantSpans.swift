@@ -7,6 +7,7 @@ public struct AssistantSpanError: Error, Sendable, Hashable, CustomStringConvert
   /// What stands in the way.
   public let reason: String
 
+  /// The message, then what stands in the way.
   public var description: String {
     "message \(message + 1), an assistant's turn, cannot be found in what the chat template renders: \(reason)"
   }

@@ -64,6 +64,6 @@ final class TemplateBudget {
 
   /// Pays for a list, dictionary or namespace of `count` elements, before it is made.
   func charge(elements count: Int) throws {
-    try charge(count > limits.steps ? limits.steps : 16 + 2 * count)
+    try charge(count > limits.steps / 2 ? .max : 16 + 2 * count)
   }
 }
