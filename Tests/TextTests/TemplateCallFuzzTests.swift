@@ -65,7 +65,7 @@ struct TemplateCallFuzzTests {
     do {
       let body = try TemplateParser.parse(source, template: "fuzz").body
       _ = try TemplateInterpreter.render(
-        body, variables: [:], limits: TemplateLimits(steps: 2_000, textBytes: 1 << 16), clock: TemplateGoldens.clock,
+        body, variables: [:], limits: TemplateLimits(steps: 500, textBytes: 1 << 16), clock: TemplateGoldens.clock,
         template: "fuzz")
       return true
     } catch {

@@ -55,7 +55,7 @@ struct TemplateLimitTests {
   func stopped(_ source: String) throws {
     let start = ContinuousClock.now
     let error = #expect(throws: TemplateError.self) {
-      try render(source, limits: TemplateLimits(steps: 300_000, textBytes: 16 << 20))
+      try render(source, limits: TemplateLimits(steps: 100_000, textBytes: 16 << 20))
     }
     #expect(error?.kind == .limit || error?.kind == .syntax, "\(String(describing: error))")
     #expect(ContinuousClock.now - start < .seconds(20))
@@ -139,7 +139,7 @@ struct TemplateLimitTests {
       let model = TemplateGoldens.models[Int(random.next() % UInt64(TemplateGoldens.models.count))]
       let source = Self.mutated(try TemplateGoldens.source(model), &random)
       do {
-        let limits = TemplateLimits(steps: 50_000, textBytes: 1 << 20)
+        let limits = TemplateLimits(steps: 20_000, textBytes: 1 << 20)
         let template = try TemplateGoldens.template(model, limits: limits, source: source)
         _ = try template.render(messages, tools: TemplateGoldens.tools, addGenerationPrompt: true)
         rendered += 1
