@@ -5,7 +5,8 @@ import PackageDescription
 // libtorch is found through one link in the repository root, made by Scripts/bootstrap.
 let torchRoot = Context.packageDirectory + "/.libtorch"
 let torchHasCUDA = FileManager.default.fileExists(atPath: torchRoot + "/lib/libtorch_cuda.so")
-let torchLibraries = ["torch", "torch_cpu", "c10"] + (torchHasCUDA ? ["torch_cuda", "c10_cuda"] : [])
+// libtorch.so itself is an empty umbrella over every part, the CUDA one included, so the parts are named.
+let torchLibraries = ["torch_cpu", "c10"] + (torchHasCUDA ? ["torch_cuda", "c10_cuda"] : [])
 
 /// The settings of every Swift target of ours: warnings are errors, and an existential says so.
 let house: [SwiftSetting] = [
@@ -24,8 +25,7 @@ func library(_ name: String, _ dependencies: [Target.Dependency], path: String? 
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(
-    name: name + "Tests", dependencies: [.target(name: name)] + dependencies,
-    path: "Tests/\(name)Tests", exclude: [], resources: [], swiftSettings: house)
+    name: name + "Tests", dependencies: [.target(name: name)] + dependencies, path: "Tests/\(name)Tests", swiftSettings: house)
 }
 
 /// Text and Datasets, which need no libtorch: `ATTUNE_WITHOUT_TORCH=1 swift test` builds and tests them alone, in seconds.
@@ -53,6 +53,45 @@ let heavy: [Target] = [
     ]),
   library("Torch", ["CTorch"]),
   library("NN", ["Torch"]),
+  library("Checkpoints", ["Torch", "CTorch", "Text", collections]),
+  library("Models", ["NN", "Checkpoints", "Torch", "Text"]),
+  library("Tuners", ["NN", "Checkpoints", "Torch", "Text", collections]),
+  library("Generation", ["NN", "Text", "Torch"]),
+  library("Evaluation", ["Generation", "Datasets", "NN", "Text", "Torch"]),
+  library("Objectives", ["NN", "Datasets", "Torch"]),
+  library("Training", ["Objectives", "Tuners", "Checkpoints", "NN", "Datasets", "Text", "Torch"]),
+  library(
+    "Recipes",
+    [
+      "Training", "Models", "Tuners", "Evaluation", "Objectives", "Generation", "Datasets", "Checkpoints", "NN", "Text",
+      "Torch", yams, collections,
+    ]),
+  .executableTarget(
+    name: "attune",
+    dependencies: [
+      "Recipes", "Training", "Models", "Tuners", "Evaluation", "Generation", "Datasets", "Checkpoints", "NN", "Text", "Torch",
+      arguments, collections,
+    ],
+    swiftSettings: house),
+  library("TestSupport", ["Checkpoints", "Models", "NN", "Text", "Torch"]),
+  tests("CTorch", []),
+  tests("Torch", ["CTorch", "TestSupport"]),
+  tests("NN", ["Torch", "Text", "TestSupport"]),
+  tests("Checkpoints", ["Torch", "Text", "CTorch", collections, "TestSupport"]),
+  tests("Models", ["NN", "Torch", "Text", "Checkpoints", "TestSupport"]),
+  tests("Tuners", ["NN", "Models", "Torch", "Text", "Checkpoints", "TestSupport", collections]),
+  tests("Generation", ["NN", "Models", "Text", "Torch", "Checkpoints", "TestSupport"]),
+  tests("Evaluation", ["Generation", "NN", "Models", "Text", "Torch", "Datasets", "Checkpoints", "TestSupport"]),
+  tests(
+    "Training",
+    ["Objectives", "Tuners", "Models", "Datasets", "Checkpoints", "NN", "Text", "Torch", "TestSupport"]),
+  tests(
+    "Recipes",
+    [
+      "Training", "Models", "Tuners", "Evaluation", "Objectives", "Generation", "Datasets", "Checkpoints", "NN", "Text",
+      "Torch", "TestSupport",
+    ]),
+  tests("attune", ["Text", "TestSupport"]),
 ]
 
 let withoutTorch = Context.environment["ATTUNE_WITHOUT_TORCH"] == "1"
@@ -62,7 +101,8 @@ let package = Package(
   products: withoutTorch
     ? []
     : [
-      .library(name: "Attune", targets: ["NN"]),
+      .executable(name: "attune", targets: ["attune"]),
+      .library(name: "Attune", targets: ["Recipes"]),
     ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")
@@ -73,7 +113,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
       ]),
-  targets: withoutTorch ? light : light + heavy,
+  targets: (withoutTorch ? light : light + heavy).filter {
+    FileManager.default.fileExists(atPath: Context.packageDirectory + "/" + ($0.path ?? "Sources/" + $0.name))
+  },
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20
 )

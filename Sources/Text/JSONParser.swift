@@ -9,19 +9,31 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The byte in the line, from 1.
   public let column: Int
 
+  /// The problem with its place.
   public var description: String { "not valid JSON at line \(line), column \(column): \(problem)" }
 }
 
 extension JSON {
+  /// What a key that an object holds twice means.
+  public enum DuplicateKeys: Sendable {
+    /// The last value counts, as in Python.
+    case lastCounts
+    /// The text is not valid.
+    case refused
+  }
+
   /// Reads one JSON value, with nothing but white space around it.
   ///
   /// - Parameters:
   ///   - text: the UTF-8 bytes.
   ///   - maximumDepth: how deep arrays and objects may nest.
+  ///   - duplicateKeys: what to do where an object holds a key twice.
   /// - Throws: ``JSONError`` with line and column.
-  public init(parsing text: some Collection<UInt8>, maximumDepth: Int = 128) throws(JSONError) {
+  public init(
+    parsing text: some Collection<UInt8>, maximumDepth: Int = 128, duplicateKeys: DuplicateKeys = .lastCounts
+  ) throws(JSONError) {
     let bytes = Array(text)
-    self = try JSON.parse(bytes, maximumDepth: maximumDepth)
+    self = try JSON.parse(bytes, maximumDepth: maximumDepth, duplicateKeys: duplicateKeys)
   }
 
   /// Reads one JSON value from a string.
@@ -29,19 +41,25 @@ extension JSON {
     self = try JSON.parse(Array(text.utf8), maximumDepth: maximumDepth)
   }
 
-  private static func parse(_ bytes: [UInt8], maximumDepth: Int) throws(JSONError) -> JSON {
+  private static func parse(
+    _ bytes: [UInt8], maximumDepth: Int, duplicateKeys: DuplicateKeys = .lastCounts
+  ) throws(JSONError) -> JSON {
     var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth)
+    parser.duplicateKeys = duplicateKeys
     let value = try parser.value(depth: 0)
-    parser.skipSpace()
-    guard parser.position == bytes.count else { throw parser.error("something follows the value") }
+    try parser.end()
     return value
   }
 }
 
 /// A recursive-descent reader over UTF-8 bytes.
-private struct JSONParser {
+///
+/// Large files are read member by member where building a ``JSON`` of the whole would cost too much: `open`, then `key` and a
+/// value, then `separator` until it is false.
+struct JSONParser {
   let bytes: [UInt8]
   let maximumDepth: Int
+  var duplicateKeys = JSON.DuplicateKeys.lastCounts
   var position = 0
 
   func error(_ problem: String, at place: Int? = nil) -> JSONError {
@@ -53,8 +71,58 @@ private struct JSONParser {
 
   var next: UInt8? { position < bytes.count ? bytes[position] : nil }
 
+  init(bytes: [UInt8], maximumDepth: Int = 128) {
+    self.bytes = bytes
+    self.maximumDepth = maximumDepth
+  }
+
   mutating func skipSpace() {
-    while position < bytes.count, [0x20, 0x0A, 0x0D, 0x09].contains(bytes[position]) { position += 1 }
+    while position < bytes.count {
+      switch bytes[position] {
+      case 0x20, 0x0A, 0x0D, 0x09: position += 1
+      default: return
+      }
+    }
+  }
+
+  /// Makes sure that only white space is left.
+  mutating func end() throws(JSONError) {
+    skipSpace()
+    guard position == bytes.count else { throw error("something follows the value") }
+  }
+
+  /// Steps over the opening bracket that `next` is at. False where the closing one follows, which is stepped over too.
+  mutating func open(closing: UInt8) -> Bool {
+    position += 1
+    skipSpace()
+    guard next == closing else { return true }
+    position += 1
+    return false
+  }
+
+  /// Steps over a colon after `key`.
+  private mutating func colon(after key: @autoclosure () -> String) throws(JSONError) {
+    skipSpace()
+    guard next == UInt8(ascii: ":") else { throw error("expected “:” after the key “\(key())”") }
+    position += 1
+  }
+
+  /// A key and the colon after it.
+  mutating func key() throws(JSONError) -> String {
+    skipSpace()
+    guard next == UInt8(ascii: "\"") else { throw error("expected a key in quotes") }
+    let key = try string()
+    try colon(after: key)
+    return key
+  }
+
+  /// The bytes of a key, appended to `text`, and the colon after it.
+  mutating func key(into text: inout [UInt8]) throws(JSONError) {
+    skipSpace()
+    guard next == UInt8(ascii: "\"") else { throw error("expected a key in quotes") }
+    let start = text.count
+    try string(into: &text)
+    try colon(after: String(decoding: text[start...], as: UTF8.self))
   }
 
   mutating func value(depth: Int) throws(JSONError) -> JSON {
@@ -86,37 +154,29 @@ private struct JSONParser {
   }
 
   mutating func array(depth: Int) throws(JSONError) -> JSON {
-    position += 1
+    let bracket = UInt8(ascii: "]")
     var elements: [JSON] = []
-    skipSpace()
-    if next == UInt8(ascii: "]") {
-      position += 1
-      return .array(elements)
-    }
-    while true {
+    var isOpen = open(closing: bracket)
+    while isOpen {
       elements.append(try value(depth: depth + 1))
-      if try !separator(closing: UInt8(ascii: "]")) { return .array(elements) }
+      isOpen = try separator(closing: bracket)
     }
+    return .array(elements)
   }
 
   mutating func object(depth: Int) throws(JSONError) -> JSON {
-    position += 1
+    let brace = UInt8(ascii: "}")
     var members = OrderedDictionary<String, JSON>()
-    skipSpace()
-    if next == UInt8(ascii: "}") {
-      position += 1
-      return .object(members)
-    }
-    while true {
+    var isOpen = open(closing: brace)
+    while isOpen {
       skipSpace()
-      guard next == UInt8(ascii: "\"") else { throw error("expected a key in quotes") }
-      let key = try string()
-      skipSpace()
-      guard next == UInt8(ascii: ":") else { throw error("expected “:” after the key “\(key)”") }
-      position += 1
+      let start = position
+      let key = try key()
+      if duplicateKeys == .refused, members[key] != nil { throw error("the key “\(key)” comes twice", at: start) }
       members[key] = try value(depth: depth + 1)
-      if try !separator(closing: UInt8(ascii: "}")) { return .object(members) }
+      isOpen = try separator(closing: brace)
     }
+    return .object(members)
   }
 
   /// True after a comma, false after the closing bracket.
@@ -162,16 +222,23 @@ private struct JSONParser {
 
   mutating func string() throws(JSONError) -> String {
     let start = position
+    var text: [UInt8] = []
+    try string(into: &text)
+    guard let valid = String(validating: text, as: UTF8.self) else { throw error("the string is not UTF-8", at: start) }
+    return valid
+  }
+
+  /// The bytes of the string that `next` is at, appended to `text`: escapes resolved, not checked to be UTF-8.
+  mutating func string(into text: inout [UInt8]) throws(JSONError) {
+    let start = position
     position += 1
     var run = position
-    var text: [UInt8] = []
     while position < bytes.count {
       let byte = bytes[position]
       if byte == UInt8(ascii: "\"") {
         text.append(contentsOf: bytes[run..<position])
         position += 1
-        guard let valid = String(validating: text, as: UTF8.self) else { throw error("the string is not UTF-8", at: start) }
-        return valid
+        return
       }
       if byte == UInt8(ascii: "\\") {
         text.append(contentsOf: bytes[run..<position])
@@ -196,7 +263,7 @@ private struct JSONParser {
     case UInt8(ascii: "n"): text.append(0x0A)
     case UInt8(ascii: "r"): text.append(0x0D)
     case UInt8(ascii: "t"): text.append(0x09)
-    case UInt8(ascii: "u"): text.append(contentsOf: String(Character(try unicode())).utf8)
+    case UInt8(ascii: "u"): text.append(contentsOf: UTF8.encode(try unicode()) ?? UTF8.encodedReplacementCharacter)
     default: throw error("unknown escape “\\\(Character(UnicodeScalar(kind)))”", at: position - 1)
     }
   }
@@ -219,9 +286,16 @@ private struct JSONParser {
 
   mutating func hexadecimal() throws(JSONError) -> UInt16 {
     guard position + 4 <= bytes.count else { throw error("four hexadecimal digits must follow \\u") }
-    let text = String(decoding: bytes[position..<position + 4], as: UTF8.self)
-    guard text.allSatisfy(\.isHexDigit), let value = UInt16(text, radix: 16) else {
-      throw error("four hexadecimal digits must follow \\u")
+    var value: UInt16 = 0
+    for byte in bytes[position..<position + 4] {
+      let digit: UInt8
+      switch byte {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte - UInt8(ascii: "0")
+      case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
+      case UInt8(ascii: "A")...UInt8(ascii: "F"): digit = byte - UInt8(ascii: "A") + 10
+      default: throw error("four hexadecimal digits must follow \\u")
+      }
+      value = value << 4 | UInt16(digit)
     }
     position += 4
     return value

@@ -23,6 +23,9 @@ public protocol Tokenizer: Sendable {
   /// True for a token that `skipSpecialTokens` leaves out.
   func isSpecial(_ id: Int32) -> Bool
 
+  /// A decoder that takes ids one by one and gives the same text as `decode`.
+  func streamingDecoder(skipSpecialTokens: Bool) -> StreamingDecoder
+
   /// Begin-of-text, end-of-text, padding and unknown tokens as the model's files name them.
   var special: SpecialTokens { get }
 }

@@ -1,0 +1,64 @@
+# Every chore of the project. `make` alone prints the list.
+
+SWIFT ?= swift
+# A target may import only what its own line in Package.swift names.
+CHECKS := --explicit-target-dependency-import-check error
+SHELL_SCRIPTS := $(shell grep -ls 'env bash$$' Scripts/* .ci/run)
+
+# SwiftPM keeps an evaluated Package.swift until its text or the environment changes, but ours also asks whether .libtorch has
+# CUDA. With the link's target in the environment it is evaluated again when that changes.
+export ATTUNE_LIBTORCH = $(shell readlink -f .libtorch)
+
+.PHONY: help bootstrap quickstart build debug test test-light lint format imports goldens docs clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+
+bootstrap: ## find or fetch libtorch, and install what the build needs
+	@Scripts/bootstrap
+
+quickstart: bootstrap ## tune a small model on movie snippets and report what each step of the way gains
+	@Scripts/fetch-model
+	@Scripts/fetch-data sentiment
+	$(SWIFT) build -c release --product attune
+	.build/release/attune quickstart --model models/smollm2-135m-instruct.gguf --data data/sentiment --output runs/quickstart
+
+build: bootstrap ## the program, optimized: .build/release/attune
+	$(SWIFT) build -c release --product attune
+
+debug: bootstrap ## every target, unoptimized
+	$(SWIFT) build $(CHECKS)
+
+# One test at a time: they share libtorch's random generator and its count of live tensors.
+test: bootstrap ## build and run every test
+	$(SWIFT) test $(CHECKS) --no-parallel
+
+test-light: ## the tests of the targets that need no libtorch, in a build of their own
+	ATTUNE_WITHOUT_TORCH=1 $(SWIFT) test $(CHECKS) --scratch-path .build-light
+
+lint: ## check the format of the Swift code, the scripts, and the files that pages name
+	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift
+	@for script in $(SHELL_SCRIPTS) Scripts/lib/*.sh; do bash -n $$script || exit 1; done
+	@if command -v shellcheck >/dev/null; then shellcheck --check-sourced --external-sources --source-path=SCRIPTDIR $(SHELL_SCRIPTS); \
+	else echo "shellcheck is not installed: the scripts were only parsed"; fi
+	Scripts/check-docs
+
+format: ## format the Swift code in place
+	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
+
+imports: bootstrap ## build everything, tests included, with undeclared imports as errors
+	$(SWIFT) build --build-tests $(CHECKS)
+
+goldens: .venv-goldens/installed ## write every golden file anew, with the reference implementations
+	@for script in Scripts/goldens/*.py; do echo "$$script"; .venv-goldens/bin/python "$$script" || exit 1; done
+
+.venv-goldens/installed: Scripts/goldens/requirements.txt
+	python3 -m venv .venv-goldens
+	.venv-goldens/bin/python -m pip install --requirement $<
+	touch $@
+
+docs: debug ## the documentation of every library target, warnings as errors: .build/docs/attune.doccarchive
+	Scripts/build-docs
+
+clean: ## remove what was built; the cache, data/, models/ and runs/ stay
+	rm -rf .build .build-light .venv-goldens

@@ -1,0 +1,111 @@
+"""Checks that peft loads an adapter written by Attune and computes the same logits from it.
+
+Usage: peft_loads_ours.py BASE ADAPTER EXPECTED
+  BASE      Hugging Face folder of the base model
+  ADAPTER   folder with adapter_config.json and adapter_model.safetensors, written by Attune
+  EXPECTED  safetensors file with input_ids [B, S] int64 and logits [B, S, V] float32, computed by Attune with the adapter on;
+            attention_mask [B, S] int64 is used where present
+
+Exit status: 0 all checks passed, 1 a check failed (the message says which), 2 bad usage. Versions: Scripts/goldens/requirements.txt.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
+import torch
+from peft import PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+TOLERANCE = 1e-4
+warnings.filterwarnings("ignore")
+
+
+def fail(message: str) -> None:
+    raise SystemExit(f"FAILED: {message}")
+
+
+def load_base(folder: Path) -> PreTrainedModel:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+
+
+def check_config(adapter: Path) -> None:
+    """peft drops configuration keys that it does not know with a warning; here they are errors."""
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    kind = PEFT_TYPE_TO_CONFIG_MAPPING.get(config.get("peft_type"))
+    if kind is None:
+        fail(f"adapter_config.json: peft knows no peft_type {config.get('peft_type')!r}")
+    unknown = sorted(config.keys() - {field.name for field in dataclasses.fields(kind)})
+    if unknown:
+        fail(f"adapter_config.json: keys that peft's {kind.__name__} does not have: {', '.join(unknown)}")
+
+
+def check_keys(base: Path, adapter: Path) -> None:
+    """The tensors of the file are exactly those that peft would save for this configuration, with the same shapes."""
+    model = get_peft_model(load_base(base), PeftConfig.from_pretrained(adapter))
+    wanted = {key: tuple(value.shape) for key, value in get_peft_model_state_dict(model).items()}
+    found = {key: tuple(value.shape) for key, value in load_file(adapter / "adapter_model.safetensors").items()}
+    problems = [f"missing {key} {list(wanted[key])}" for key in sorted(wanted.keys() - found.keys())]
+    problems += [f"unexpected {key} {list(found[key])}" for key in sorted(found.keys() - wanted.keys())]
+    problems += [
+        f"{key} has shape {list(found[key])}, peft has {list(wanted[key])}"
+        for key in sorted(wanted.keys() & found.keys())
+        if wanted[key] != found[key]
+    ]
+    if problems:
+        fail("adapter_model.safetensors:\n  " + "\n  ".join(problems))
+    print(f"keys: {len(found)} tensors, none missing, none unexpected")
+
+
+def check_logits(base: Path, adapter: Path, expected: dict[str, torch.Tensor]) -> None:
+    model = PeftModel.from_pretrained(load_base(base), adapter).eval()
+    mask = expected.get("attention_mask")
+    with torch.no_grad():
+        logits = model(input_ids=expected["input_ids"], attention_mask=mask).logits
+        with model.disable_adapter():
+            plain = model(input_ids=expected["input_ids"], attention_mask=mask).logits
+    ours = expected["logits"]
+    if ours.shape != logits.shape:
+        fail(f"logits have shape {list(ours.shape)}, peft computes {list(logits.shape)}")
+    real = torch.ones(logits.shape[:2], dtype=torch.bool) if mask is None else mask.bool()
+    distance = (ours - logits).abs()[real].max().item()
+    effect = (plain - logits).abs()[real].max().item()
+    if not distance <= TOLERANCE:
+        at = [int(i) for i in torch.unravel_index(((ours - logits).abs() * real[..., None]).argmax(), logits.shape)]
+        fail(f"logits differ by {distance:.3g} at [row, position, id] {at}; the limit is {TOLERANCE:g}")
+    if effect <= TOLERANCE:
+        fail(f"the adapter changes the logits by {effect:.3g} only: this would not notice an adapter that is ignored")
+    print(f"logits: largest difference {distance:.2e}, limit {TOLERANCE:g}; the adapter changes them by {effect:.2e}")
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    base, adapter, expected_path = (Path(argument) for argument in arguments)
+    needed = [base / "config.json", adapter / "adapter_config.json", adapter / "adapter_model.safetensors", expected_path]
+    for path in needed:
+        if not path.is_file():
+            print(f"{path}: no such file", file=sys.stderr)
+            return 2
+    expected = load_file(expected_path)
+    if missing := {"input_ids", "logits"} - expected.keys():
+        fail(f"{expected_path}: no tensor {' and no tensor '.join(sorted(missing))}")
+    check_config(adapter)
+    check_keys(base, adapter)
+    check_logits(base, adapter, expected)
+    print(f"OK: peft loads {adapter}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,147 @@
+#include "ct_attention.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+
+#include "boundary.h"
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// What is the same for all segments of a call.
+struct Plan {
+  std::vector<int64_t> lengths;
+  int64_t window;
+  double scale;
+};
+
+/// A flat [T, H, D] row as [Hk, G, L, D] for tokens start ..< start + length: heads that share a key head side by side,
+/// so that grouped heads need no copy of the keys.
+at::Tensor queries(const at::Tensor &flat, int64_t groups, int64_t start, int64_t length) {
+  const auto heads = flat.size(1), width = flat.size(2);
+  return flat.narrow(0, start, length).view({length, heads / groups, groups, width}).permute({1, 2, 0, 3});
+}
+
+/// A flat [T, Hk, D] row as [Hk, G, L, D], repeated over the group by a stride of zero.
+at::Tensor keys(const at::Tensor &flat, int64_t groups, int64_t start, int64_t length) {
+  return flat.narrow(0, start, length).permute({1, 0, 2}).unsqueeze(1).expand({-1, groups, -1, -1});
+}
+
+/// Additive mask [L, L] that hides keys `window` or more before the query, and all after it.
+at::Tensor band(int64_t length, int64_t window, const at::TensorOptions &options) {
+  const auto hidden = at::ones({length, length}, options.dtype(at::kBool)).tril(-window).logical_or_(
+      at::ones({length, length}, options.dtype(at::kBool)).triu(1));
+  return at::zeros({length, length}, options).masked_fill_(hidden, -INFINITY);
+}
+
+/// The mask of one segment: none where plain causal attention says it all.
+std::optional<at::Tensor> segment_mask(const Plan &plan, int64_t length, const at::TensorOptions &options) {
+  if (plan.window <= 0 || length <= plan.window) return std::nullopt;
+  return band(length, plan.window, options);
+}
+
+/// libtorch's flash kernel for the CPU, segment by segment, with gradients written into one buffer each.
+struct FlashSegments : torch::autograd::Function<FlashSegments> {
+  static at::Tensor forward(AutogradContext *ctx, const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
+                            const Plan &plan) {
+    const auto groups = q.size(1) / k.size(1);
+    auto out = at::empty_like(q);
+    variable_list saved{q, k, v, out};
+    int64_t start = 0;
+    for (int64_t length : plan.lengths) {
+      const auto mask = segment_mask(plan, length, q.options());
+      auto [result, logsumexp] = at::_scaled_dot_product_flash_attention_for_cpu(
+          queries(q, groups, start, length), keys(k, groups, start, length), keys(v, groups, start, length), 0.0,
+          !mask.has_value(), mask, plan.scale);
+      queries(out, groups, start, length).copy_(result);
+      saved.push_back(logsumexp);
+      start += length;
+    }
+    ctx->save_for_backward(saved);
+    ctx->saved_data["lengths"] = plan.lengths;
+    ctx->saved_data["window"] = plan.window;
+    ctx->saved_data["scale"] = plan.scale;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext *ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const Plan plan{ctx->saved_data["lengths"].toIntVector(), ctx->saved_data["window"].toInt(),
+                    ctx->saved_data["scale"].toDouble()};
+    const auto &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3];
+    const auto groups = q.size(1) / k.size(1);
+    const auto grad = grads[0].contiguous();
+    auto dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
+    int64_t start = 0;
+    for (size_t i = 0; i < plan.lengths.size(); ++i) {
+      const int64_t length = plan.lengths[i];
+      const auto mask = segment_mask(plan, length, q.options());
+      auto [gq, gk, gv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
+          queries(grad, groups, start, length), queries(q, groups, start, length), keys(k, groups, start, length),
+          keys(v, groups, start, length), queries(out, groups, start, length), saved[4 + i], 0.0, !mask.has_value(), mask,
+          plan.scale);
+      queries(dq, groups, start, length).copy_(gq);
+      dk.narrow(0, start, length).copy_(gk.sum(1).permute({1, 0, 2}));
+      dv.narrow(0, start, length).copy_(gv.sum(1).permute({1, 0, 2}));
+      start += length;
+    }
+    return {dq, dk, dv, at::Tensor()};
+  }
+};
+
+/// The same by libtorch's general attention: any device, with dropout.
+at::Tensor general_segments(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Plan &plan, double dropout) {
+  const auto groups = q.size(1) / k.size(1);
+  std::vector<at::Tensor> parts;
+  int64_t start = 0;
+  for (int64_t length : plan.lengths) {
+    const auto mask = segment_mask(plan, length, q.options());
+    const auto part = at::scaled_dot_product_attention(queries(q, groups, start, length), keys(k, groups, start, length),
+                                                       keys(v, groups, start, length), mask, dropout, !mask.has_value(),
+                                                       plan.scale);
+    parts.push_back(part.permute({2, 0, 1, 3}).reshape({length, q.size(1), q.size(2)}));
+    start += length;
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts, 0);
+}
+
+void check_heads(int64_t heads, int64_t key_heads) {
+  TORCH_CHECK(key_heads > 0 && heads % key_heads == 0, heads, " query heads cannot share ", key_heads, " key heads");
+}
+
+}  // namespace
+
+ct_status ct_attention(ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor mask, bool causal, double dropout, double scale,
+                       ct_tensor *out) {
+  return ct::produce(out, [&] {
+    const auto &query = ct::ref(q), &key = ct::ref(k);
+    TORCH_CHECK(query.dim() == 4 && key.dim() == 4, "attention takes q, k, v of four dimensions");
+    check_heads(query.size(1), key.size(1));
+    return at::scaled_dot_product_attention(query, key, ct::ref(v), ct::optional(mask), dropout, causal, scale,
+                                            /*enable_gqa=*/query.size(1) != key.size(1));
+  });
+}
+
+ct_status ct_segment_attention(ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *lengths, int64_t count, int64_t window,
+                               double dropout, double scale, ct_tensor *out) {
+  return ct::produce(out, [&] {
+    const auto query = ct::ref(q).contiguous(), key = ct::ref(k).contiguous(), value = ct::ref(v).contiguous();
+    TORCH_CHECK(query.dim() == 3 && key.dim() == 3 && key.sizes() == value.sizes() && query.size(0) == key.size(0) &&
+                    query.size(2) == key.size(2),
+                "segment attention takes q [T, H, D] and k, v [T, Hk, D], not ", query.sizes(), ", ", key.sizes(), ", ",
+                value.sizes());
+    check_heads(query.size(1), key.size(1));
+    const Plan plan{ct::sizes(lengths, count).vec(), window, scale};
+    int64_t total = 0;
+    for (int64_t length : plan.lengths) {
+      TORCH_CHECK(length > 0, "a segment of ", length, " tokens");
+      total += length;
+    }
+    TORCH_CHECK(total == query.size(0), "segments of ", total, " tokens over a row of ", query.size(0));
+    const bool flash = query.is_cpu() && dropout == 0 && query.scalar_type() != at::kDouble;
+    return flash ? FlashSegments::apply(query, key, value, plan) : general_segments(query, key, value, plan, dropout);
+  });
+}

@@ -1,0 +1,22 @@
+#ifndef CT_AUTOGRAD_H
+#define CT_AUTOGRAD_H
+
+#include "ct_tensor.h"
+
+/// Whether this thread records operations for gradients.
+CT_API bool ct_grad_enabled(void);
+CT_API void ct_set_grad_enabled(bool enabled);
+
+CT_API ct_status ct_requires_grad(ct_tensor tensor, bool *out);
+/// For a tensor made by hand, not by an operation.
+CT_API ct_status ct_set_requires_grad(ct_tensor tensor, bool value);
+/// The same data, outside the graph.
+CT_API ct_status ct_detach(ct_tensor tensor, ct_tensor *out);
+/// Adds the gradient of `loss` (one element) to every leaf that requires one.
+CT_API ct_status ct_backward(ct_tensor loss);
+/// The gradient gathered so far; `has` is false and `out` untouched where there is none.
+CT_API ct_status ct_grad(ct_tensor tensor, bool *has, ct_tensor *out);
+/// Replaces the gradient; a null handle clears it.
+CT_API ct_status ct_set_grad(ct_tensor tensor, ct_tensor grad);
+
+#endif

@@ -1,0 +1,22 @@
+#ifndef CT_NN_H
+#define CT_NN_H
+
+#include "ct_tensor.h"
+
+/// x·weightᵀ + bias. weight [out, in]; bias [out], optional.
+CT_API ct_status ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias, ct_tensor *out);
+/// Rows of `weight` [V, d] at `indices`.
+CT_API ct_status ct_embedding(ct_tensor weight, ct_tensor indices, ct_tensor *out);
+/// (x − mean)/√(var + eps)·weight + bias over the last dimension. weight, bias [d].
+CT_API ct_status ct_layer_norm(ct_tensor x, ct_tensor weight, ct_tensor bias, double eps, ct_tensor *out);
+/// weight · x/√(mean(x²) + eps) over the last dimension, the quotient in float32 and rounded to x's dtype before the product.
+CT_API ct_status ct_rms_norm(ct_tensor x, ct_tensor weight, double eps, ct_tensor *out);
+/// Zeroes elements with probability p and scales the rest by 1/(1 − p).
+CT_API ct_status ct_dropout(ct_tensor x, double p, ct_tensor *out);
+/// x [B, S, H, D] with each pair (i, i + R/2) of its first R features turned by the angles of `cos`, `sin` [B, S, R/2]
+/// (float32); the other features pass.
+CT_API ct_status ct_rotary(ct_tensor x, ct_tensor cos, ct_tensor sin, ct_tensor *out);
+/// silu(gate) · up.
+CT_API ct_status ct_swiglu(ct_tensor gate, ct_tensor up, ct_tensor *out);
+
+#endif

@@ -1,0 +1,27 @@
+#ifndef CT_STATUS_H
+#define CT_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define CT_API extern "C"
+#else
+#define CT_API extern
+#endif
+
+/// What became of a call.
+typedef enum ct_status {
+  CT_OK = 0,
+  CT_INVALID_ARGUMENT,
+  CT_INDEX_RANGE,
+  CT_OUT_OF_MEMORY,
+  CT_NOT_IMPLEMENTED,
+  CT_INTERNAL,
+} ct_status;
+
+/// The text of this thread's last failure, without a backtrace; empty after a success.
+/// Owned by the shim, valid until the next call on this thread.
+CT_API const char *ct_last_error(void);
+
+#endif

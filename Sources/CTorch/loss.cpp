@@ -1,0 +1,75 @@
+#include "ct_loss.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "boundary.h"
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// Head and cross-entropy in one: the gradients are made while a chunk's logits exist, and only scaled in the backward pass.
+struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
+  /// `recording` is whether gradients are wanted at all: inside this function libtorch has recording switched off.
+  static at::Tensor forward(AutogradContext *ctx, const at::Tensor &hidden, const at::Tensor &weight,
+                            const std::optional<at::Tensor> &bias, const at::Tensor &targets, int64_t chunk, bool recording) {
+    const bool wants_hidden = recording && hidden.requires_grad(), wants_weight = recording && weight.requires_grad();
+    const bool wants_bias = recording && bias.has_value() && bias->requires_grad();
+    at::Tensor d_hidden, d_weight, d_bias;
+    if (wants_hidden) d_hidden = at::empty_like(hidden);
+    if (wants_weight) d_weight = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
+    if (wants_bias) d_bias = at::zeros(bias->sizes(), bias->options().dtype(at::kFloat));
+    auto loss = at::zeros({}, hidden.options().dtype(at::kFloat));
+    for (int64_t start = 0; start < hidden.size(0); start += chunk) {
+      const auto length = std::min(chunk, hidden.size(0) - start);
+      const auto rows = hidden.narrow(0, start, length);
+      const auto target = targets.narrow(0, start, length).unsqueeze(1);
+      auto logits = at::linear(rows, weight, bias).to(at::kFloat);
+      auto log_probs = at::log_softmax(logits, 1);
+      loss.sub_(log_probs.gather(1, target).sum());
+      if (!wants_hidden && !wants_weight && !wants_bias) continue;
+      auto d_logits = log_probs.exp_();
+      d_logits.scatter_add_(1, target, at::full({1, 1}, -1.0, d_logits.options()).expand({length, 1}));
+      const auto narrow = d_logits.to(weight.scalar_type());
+      if (wants_hidden) d_hidden.narrow(0, start, length).copy_(at::mm(narrow, weight));
+      if (wants_weight) d_weight.add_(at::mm(narrow.t(), rows.to(weight.scalar_type())));
+      if (wants_bias) d_bias.add_(d_logits.sum(0));
+    }
+    if (wants_hidden) ctx->saved_data["hidden"] = d_hidden;
+    if (wants_weight) ctx->saved_data["weight"] = d_weight.to(weight.scalar_type());
+    if (wants_bias) ctx->saved_data["bias"] = d_bias.to(bias->scalar_type());
+    return loss;
+  }
+
+  static variable_list backward(AutogradContext *ctx, variable_list grads) {
+    const auto scaled = [&](const char *name) {
+      const auto found = ctx->saved_data.find(name);
+      if (found == ctx->saved_data.end()) return at::Tensor();
+      const auto value = found->second.toTensor();
+      return value.mul(grads[0]).to(value.scalar_type());
+    };
+    return {scaled("hidden"), scaled("weight"), scaled("bias"), at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+ct_status ct_linear_cross_entropy(ct_tensor hidden, ct_tensor weight, ct_tensor bias, ct_tensor targets, int64_t chunk,
+                                  ct_tensor *out) {
+  return ct::produce(out, [&] {
+    const auto &rows = ct::ref(hidden), &table = ct::ref(weight), &wanted = ct::ref(targets);
+    TORCH_CHECK(rows.dim() == 2 && table.dim() == 2 && rows.size(1) == table.size(1), "hidden ", rows.sizes(),
+                " does not fit a head of ", table.sizes());
+    TORCH_CHECK(wanted.dim() == 1 && wanted.size(0) == rows.size(0), wanted.sizes(), " targets for ", rows.size(0), " rows");
+    TORCH_CHECK(chunk > 0, "a chunk of ", chunk, " rows");
+    return LinearCrossEntropy::apply(rows, table, ct::optional(bias), wanted, chunk, at::GradMode::is_enabled());
+  });
+}
+
+ct_status ct_token_log_probs(ct_tensor logits, ct_tensor targets, ct_tensor *out) {
+  return ct::produce(out, [&] {
+    const auto wide = ct::ref(logits).to(at::kFloat);
+    return at::log_softmax(wide, -1).gather(-1, ct::ref(targets).unsqueeze(-1)).squeeze(-1);
+  });
+}

@@ -1,0 +1,42 @@
+#include "parallel.h"
+
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <atomic>
+
+namespace {
+
+// libtorch runs its kernels on libgomp's pool. This compiler emits calls for another OpenMP library, and a second pool of
+// threads would fight the first for the cores; so the entry point that GCC would emit is looked up and called by name.
+using Region = void (*)(void (*)(void *), void *, unsigned, unsigned);
+
+Region region() {
+  static const auto found = reinterpret_cast<Region>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
+  return found;
+}
+
+struct Job {
+  const std::function<void(int64_t, int64_t)> *body;
+  int64_t count, step;
+  std::atomic<int64_t> next{0};
+};
+
+void work(void *context) {
+  auto &job = *static_cast<Job *>(context);
+  for (int64_t begin = job.next.fetch_add(job.step); begin < job.count; begin = job.next.fetch_add(job.step))
+    (*job.body)(begin, std::min(job.count, begin + job.step));
+}
+
+}  // namespace
+
+void ct::parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)> &body) {
+  const int64_t threads = std::min<int64_t>(at::get_num_threads(), count / std::max<int64_t>(grain, 1));
+  if (threads < 2 || region() == nullptr) {
+    if (count > 0) body(0, count);
+    return;
+  }
+  Job job{&body, count, (count + threads - 1) / threads};
+  region()(work, &job, static_cast<unsigned>(threads), 0);
+}

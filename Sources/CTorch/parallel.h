@@ -1,0 +1,13 @@
+// Work on the threads libtorch's own kernels use.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace ct {
+
+/// Calls `body(begin, end)` on disjoint ranges that cover 0 ..< count, none but the last smaller than `grain`.
+/// `body` must not throw.
+void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)> &body);
+
+}  // namespace ct

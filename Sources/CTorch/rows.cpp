@@ -1,0 +1,110 @@
+#include "rows.h"
+
+#include <cmath>
+#include <cstring>
+
+#if defined(__x86_64__) && defined(__linux__)
+#define CT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CT_CLONES
+#endif
+
+namespace {
+
+inline float from_bits(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+inline uint32_t to_bits(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+/// eˣ to about one unit in the last place, in operations every instruction set has for whole vectors:
+/// x = k·ln 2 + r with |r| ≤ ln 2 / 2, eʳ by a polynomial, 2ᵏ through the exponent's bits.
+__attribute__((always_inline)) inline float exponential(float x) {
+  x = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
+  const float k = __builtin_rintf(x * 1.44269504f);
+  const float r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  return p * from_bits(static_cast<uint32_t>(static_cast<int32_t>(k) + 127) << 23);
+}
+
+__attribute__((always_inline)) inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
+
+}  // namespace
+
+namespace ct::rows {
+
+CT_CLONES void widen(const uint16_t *in, float *out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = from_bits(static_cast<uint32_t>(in[i]) << 16);
+}
+
+CT_CLONES void narrow(const float *in, uint16_t *out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const uint32_t bits = to_bits(in[i]);
+    const uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+    const uint32_t quiet = (bits >> 16) | 0x40u;
+    out[i] = static_cast<uint16_t>((bits & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded);
+  }
+}
+
+// Sums run in 16 lanes, so that the order of additions does not depend on the instruction set.
+CT_CLONES float dot(const float *a, const float *b, int64_t n) {
+  float lanes[16] = {};
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int64_t j = 0; j < 16; ++j) lanes[j] += a[i + j] * b[i + j];
+  for (; i < n; ++i) lanes[i % 16] += a[i] * b[i];
+  for (int64_t width = 8; width > 0; width /= 2)
+    for (int64_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
+  return lanes[0];
+}
+
+float sum_of_squares(const float *x, int64_t n) { return dot(x, x, n); }
+
+CT_CLONES void scale(const float *a, float scale, float *out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = a[i] * scale;
+}
+
+CT_CLONES void multiply(const float *a, const float *b, float *out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = a[i] * b[i];
+}
+
+CT_CLONES void norm_gradient(const float *g, float s, const float *x, float c, float *out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = g[i] * s - x[i] * c;
+}
+
+CT_CLONES void accumulate(const float *g, const float *x, float s, float *sum, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) sum[i] += g[i] * x[i] * s;
+}
+
+CT_CLONES void swiglu(const float *gate, const float *up, float *out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = gate[i] * sigmoid(gate[i]) * up[i];
+}
+
+CT_CLONES void swiglu_gradient(const float *g, const float *gate, const float *up, float *d_gate, float *d_up, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float s = sigmoid(gate[i]), silu = gate[i] * s;
+    d_gate[i] = g[i] * up[i] * (s + silu * (1.0f - s));
+    d_up[i] = g[i] * silu;
+  }
+}
+
+CT_CLONES void rotate(const float *lo, const float *hi, const float *c, const float *s, float *out_lo, float *out_hi, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    out_lo[i] = lo[i] * c[i] - hi[i] * s[i];
+    out_hi[i] = hi[i] * c[i] + lo[i] * s[i];
+  }
+}
+
+}  // namespace ct::rows

@@ -1,0 +1,29 @@
+// Loops over one row of numbers, compiled for several instruction sets; the processor decides at load time.
+#pragma once
+
+#include <cstdint>
+
+namespace ct::rows {
+
+/// A bfloat16 row as float32.
+void widen(const uint16_t *in, float *out, int64_t n);
+/// A float32 row as bfloat16, rounded to nearest even.
+void narrow(const float *in, uint16_t *out, int64_t n);
+float sum_of_squares(const float *x, int64_t n);
+float dot(const float *a, const float *b, int64_t n);
+/// out = a·scale
+void scale(const float *a, float scale, float *out, int64_t n);
+/// out = a·b
+void multiply(const float *a, const float *b, float *out, int64_t n);
+/// out = g·s − x·c
+void norm_gradient(const float *g, float s, const float *x, float c, float *out, int64_t n);
+/// sum += g·x·s
+void accumulate(const float *g, const float *x, float s, float *sum, int64_t n);
+/// out = silu(gate)·up
+void swiglu(const float *gate, const float *up, float *out, int64_t n);
+/// The gradients of `swiglu` for gate and up.
+void swiglu_gradient(const float *g, const float *gate, const float *up, float *d_gate, float *d_up, int64_t n);
+/// Pairs (lo, hi) turned by an angle: lo·c − hi·s, hi·c + lo·s.
+void rotate(const float *lo, const float *hi, const float *c, const float *s, float *out_lo, float *out_hi, int64_t n);
+
+}  // namespace ct::rows

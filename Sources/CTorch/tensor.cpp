@@ -1,0 +1,146 @@
+#include <cstring>
+
+#include "boundary.h"
+
+namespace {
+struct Pair {
+  ct_dtype ours;
+  at::ScalarType theirs;
+};
+constexpr Pair dtypes[] = {
+    {CT_FLOAT32, at::kFloat}, {CT_FLOAT16, at::kHalf}, {CT_BFLOAT16, at::kBFloat16}, {CT_FLOAT64, at::kDouble},
+    {CT_INT8, at::kChar},     {CT_UINT8, at::kByte},   {CT_INT16, at::kShort},       {CT_INT32, at::kInt},
+    {CT_INT64, at::kLong},    {CT_BOOL, at::kBool},
+};
+
+/// Throws unless `byte_count` bytes hold exactly the elements of `shape`.
+void check_size(int64_t byte_count, at::IntArrayRef shape, at::ScalarType dtype) {
+  int64_t count = 1;
+  for (int64_t size : shape) {
+    TORCH_CHECK(size >= 0, "the shape ", shape, " has a negative size");
+    TORCH_CHECK(!__builtin_mul_overflow(count, size, &count), "the shape ", shape, " is too large");
+  }
+  int64_t bytes = 0;
+  TORCH_CHECK(!__builtin_mul_overflow(count, static_cast<int64_t>(c10::elementSize(dtype)), &bytes) && bytes == byte_count,
+              "a ", dtype, " tensor of shape ", shape, " does not fill ", byte_count, " bytes");
+}
+}  // namespace
+
+at::ScalarType ct::scalar_type(ct_dtype dtype) {
+  for (const Pair &pair : dtypes)
+    if (pair.ours == dtype) return pair.theirs;
+  TORCH_CHECK(false, "unknown element type ", static_cast<int>(dtype));
+}
+
+at::Device ct::device(ct_device device) {
+  if (device.kind == CT_CPU) return at::Device(at::kCPU);
+  TORCH_CHECK(device.kind == CT_CUDA, "unknown device kind ", static_cast<int>(device.kind));
+  return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index));
+}
+
+ct_status ct_tensor_copy(const void *bytes, int64_t byte_count, const int64_t *shape, int64_t rank, ct_dtype dtype,
+                         ct_tensor *out) {
+  return ct::produce(out, [&] {
+    const auto type = ct::scalar_type(dtype);
+    check_size(byte_count, ct::sizes(shape, rank), type);
+    auto tensor = at::empty(ct::sizes(shape, rank), type);
+    if (byte_count > 0) std::memcpy(tensor.data_ptr(), bytes, static_cast<size_t>(byte_count));
+    return tensor;
+  });
+}
+
+ct_status ct_tensor_map(void *bytes, int64_t byte_count, const int64_t *shape, int64_t rank, ct_dtype dtype, void *owner,
+                        void (*release)(void *owner), ct_tensor *out) {
+  return ct::produce(out, [&] {
+    const auto type = ct::scalar_type(dtype);
+    check_size(byte_count, ct::sizes(shape, rank), type);
+    return at::from_blob(bytes, ct::sizes(shape, rank), [owner, release](void *) { release(owner); },
+                         at::TensorOptions().dtype(type));
+  });
+}
+
+ct_status ct_empty(const int64_t *shape, int64_t rank, ct_dtype dtype, ct_device device, ct_tensor *out) {
+  return ct::produce(out, [&] {
+    return at::empty(ct::sizes(shape, rank), at::TensorOptions().dtype(ct::scalar_type(dtype)).device(ct::device(device)));
+  });
+}
+
+ct_status ct_full(const int64_t *shape, int64_t rank, double value, ct_dtype dtype, ct_device device, ct_tensor *out) {
+  return ct::produce(out, [&] {
+    return at::full(ct::sizes(shape, rank), value,
+                    at::TensorOptions().dtype(ct::scalar_type(dtype)).device(ct::device(device)));
+  });
+}
+
+ct_status ct_arange(double start, double end, double step, ct_dtype dtype, ct_device device, ct_tensor *out) {
+  return ct::produce(out, [&] {
+    return at::arange(start, end, step, at::TensorOptions().dtype(ct::scalar_type(dtype)).device(ct::device(device)));
+  });
+}
+
+ct_status ct_rank(ct_tensor tensor, int64_t *out) {
+  return ct::guarded([&] { *out = ct::ref(tensor).dim(); });
+}
+
+ct_status ct_shape(ct_tensor tensor, int64_t *out) {
+  return ct::guarded([&] {
+    const auto shape = ct::ref(tensor).sizes();
+    std::copy(shape.begin(), shape.end(), out);
+  });
+}
+
+ct_status ct_dtype_of(ct_tensor tensor, ct_dtype *out) {
+  return ct::guarded([&] {
+    const auto type = ct::ref(tensor).scalar_type();
+    for (const Pair &pair : dtypes) {
+      if (pair.theirs != type) continue;
+      *out = pair.ours;
+      return;
+    }
+    TORCH_CHECK_NOT_IMPLEMENTED(false, "the element type ", type, " has no name here");
+  });
+}
+
+ct_status ct_device_of(ct_tensor tensor, ct_device *out) {
+  return ct::guarded([&] {
+    const auto device = ct::ref(tensor).device();
+    TORCH_CHECK_NOT_IMPLEMENTED(device.is_cpu() || device.is_cuda(), "the device ", device, " has no name here");
+    *out = ct_device{device.is_cpu() ? CT_CPU : CT_CUDA, device.is_cpu() ? 0 : device.index()};
+  });
+}
+
+ct_status ct_is_contiguous(ct_tensor tensor, bool *out) {
+  return ct::guarded([&] { *out = ct::ref(tensor).is_contiguous(); });
+}
+
+ct_status ct_data(ct_tensor tensor, void **out) {
+  return ct::guarded([&] { *out = ct::ref(tensor).data_ptr(); });
+}
+
+ct_status ct_item(ct_tensor tensor, double *out) {
+  return ct::guarded([&] {
+    const auto &t = ct::ref(tensor);
+    TORCH_CHECK(t.numel() == 1, "a tensor of shape ", t.sizes(), " is not one number");
+    *out = t.item().toDouble();
+  });
+}
+
+ct_status ct_storage_id(ct_tensor tensor, uint64_t *out) {
+  return ct::guarded([&] { *out = reinterpret_cast<uint64_t>(ct::ref(tensor).storage().unsafeGetStorageImpl()); });
+}
+
+ct_status ct_to_dtype(ct_tensor tensor, ct_dtype dtype, ct_tensor *out) {
+  return ct::produce(out, [&] { return ct::ref(tensor).to(ct::scalar_type(dtype)); });
+}
+
+ct_status ct_to_device(ct_tensor tensor, ct_device device, ct_tensor *out) {
+  return ct::produce(out, [&] { return ct::ref(tensor).to(ct::device(device)); });
+}
+
+ct_status ct_contiguous(ct_tensor tensor, ct_tensor *out) {
+  return ct::produce(out, [&] { return ct::ref(tensor).contiguous(); });
+}
+
+ct_status ct_clone(ct_tensor tensor, ct_tensor *out) {
+  return ct::produce(out, [&] { return ct::ref(tensor).clone(); });
+}

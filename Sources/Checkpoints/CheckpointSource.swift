@@ -1,0 +1,49 @@
+import Torch
+
+/// What a file says of one tensor.
+public struct TensorInfo: Sendable, Hashable {
+  /// Sizes, outermost first.
+  public let shape: [Int]
+  /// The element type that ``CheckpointSource/tensor(_:as:)`` gives when asked for none; nil where the file's type has no counterpart.
+  public let dtype: DType?
+  /// The type as the file's format spells it: `BF16`, `Q4_K`.
+  public let storedType: String
+  /// The bytes it takes in the file.
+  public let byteCount: Int
+
+  /// The number of elements.
+  public var elementCount: Int { shape.reduce(1, *) }
+}
+
+/// Named tensors in files: one safetensors file, a sharded folder, or a GGUF file.
+///
+/// Opening reads and checks the headers alone; the bytes of a tensor are read when it is asked for.
+public protocol CheckpointSource: Sendable {
+  /// The file or folder, for messages.
+  var path: String { get }
+  /// The names, in the order of the file.
+  var names: [String] { get }
+  /// What the file says of a tensor; nil where it has none of that name.
+  func info(_ name: String) -> TensorInfo?
+  /// A tensor on the CPU.
+  ///
+  /// Where nothing needs converting, its storage is the mapped file itself: pages are read when they are touched, and writing
+  /// to the tensor changes private copies of them, never the file.
+  ///
+  /// - Parameters:
+  ///   - name: one of ``names``.
+  ///   - dtype: the element type wanted; nil for the stored one (`float32` where weights are quantized).
+  /// - Throws: ``CheckpointError`` where there is no such tensor or its type is not supported, `TorchError` from libtorch.
+  func tensor(_ name: String, as dtype: DType?) throws -> Tensor
+}
+
+extension CheckpointSource {
+  /// A tensor in its stored element type.
+  public func tensor(_ name: String) throws -> Tensor { try tensor(name, as: nil) }
+
+  /// The failure of a name that is not in the file.
+  func absent(_ name: String) -> CheckpointError {
+    let count = names.count == 1 ? "1 tensor" : "\(names.count) tensors"
+    return CheckpointError(.absent, at: path, in: "tensor “\(name)”", "not among the \(count) in the file")
+  }
+}

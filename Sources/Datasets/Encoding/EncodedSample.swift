@@ -1,0 +1,28 @@
+/// A sample, or a piece of one, as tokens.
+public struct EncodedSample: Sendable, Hashable {
+  /// The token ids.
+  public var ids: [Int32]
+  /// True for the tokens that are learnt; as many as `ids`.
+  public var trained: [Bool]
+  /// Where the sample was read.
+  public var location: SourceLocation
+  /// The index of the sample in its data set.
+  public var index: Int
+  /// Which of the data set's sources it came from.
+  public var source: Int
+
+  /// An encoded sample.
+  ///
+  /// - Precondition: `ids` and `trained` are equally long.
+  public init(ids: [Int32], trained: [Bool], location: SourceLocation, index: Int, source: Int = 0) {
+    precondition(ids.count == trained.count, "one mask value for each token")
+    self.ids = ids
+    self.trained = trained
+    self.location = location
+    self.index = index
+    self.source = source
+  }
+
+  /// How many tokens are targets: those learnt, but the first, which nothing predicts.
+  public var targetCount: Int { trained.dropFirst().count { $0 } }
+}

@@ -1,0 +1,45 @@
+/// One row of tokens for one forward pass: samples one after the other, without padding.
+///
+/// With T tokens and S samples, `tokens`, `labels` and `positions` are [T], `segmentLengths` and `samples` are [S]. Segments must not
+/// attend to each other. Labels stand at their own token: the loss compares the prediction at t with `labels[t + 1]` inside a segment.
+public struct Batch: Sendable, Hashable {
+  /// The label of a token that is not learnt.
+  public static let ignoredLabel: Int32 = -100
+
+  /// The ids, [T].
+  public var tokens: [Int32]
+  /// The id where a token is learnt, otherwise −100, [T].
+  public var labels: [Int32]
+  /// The place of each token in its segment, from 0, [T].
+  public var positions: [Int32]
+  /// How long each segment is, [S]; their sum is T.
+  public var segmentLengths: [Int]
+  /// Which sample each segment is: an index into the loader's samples, [S].
+  public var samples: [Int]
+
+  /// The samples at `indices`, in that order.
+  ///
+  /// - Parameter all: every sample.
+  public init(_ indices: [Int], of all: [EncodedSample]) {
+    let chosen = indices.map { all[$0] }
+    tokens = chosen.flatMap(\.ids)
+    labels = chosen.flatMap { sample in zip(sample.ids, sample.trained).map { $1 ? $0 : Self.ignoredLabel } }
+    positions = chosen.flatMap { sample in sample.ids.indices.map { Int32($0) } }
+    segmentLengths = chosen.map(\.ids.count)
+    samples = indices
+  }
+
+  /// T.
+  public var tokenCount: Int { tokens.count }
+
+  /// How many tokens are targets: those learnt, but the first of each segment, which nothing predicts.
+  public var trainedTokens: Int {
+    var start = 0
+    var count = 0
+    for length in segmentLengths {
+      count += labels[start..<start + length].dropFirst().count { $0 != Self.ignoredLabel }
+      start += length
+    }
+    return count
+  }
+}

@@ -1,0 +1,27 @@
+/// Stands for contents in 64 bits, the same on every platform (FNV-1a).
+enum Fingerprint {
+  private static let start: UInt64 = 0xCBF2_9CE4_8422_2325
+  private static let prime: UInt64 = 0x0000_0100_0000_01B3
+
+  /// A text's.
+  static func of(_ text: String) -> UInt64 {
+    text.utf8.reduce(start) { ($0 ^ UInt64($1)) &* prime }
+  }
+
+  /// What decides a loader's batches: tokens, masks, sources, weights and plan.
+  static func of(_ dataset: EncodedDataset, plan: BatchPlan) -> UInt64 {
+    var hash = start
+    func mix(_ value: UInt64) { hash = (hash ^ value) &* prime }
+    for sample in dataset.samples {
+      mix(UInt64(sample.ids.count))
+      mix(UInt64(sample.source))
+      for (id, trained) in zip(sample.ids, sample.trained) { mix(UInt64(UInt32(bitPattern: id)) << 1 | (trained ? 1 : 0)) }
+    }
+    for weight in dataset.weights { mix(weight.bitPattern) }
+    mix(UInt64(plan.batchSize))
+    mix(UInt64(plan.packedLength ?? 0))
+    mix(of(plan.order.rawValue))
+    mix(plan.seed)
+    return hash
+  }
+}

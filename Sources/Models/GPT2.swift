@@ -1,0 +1,175 @@
+import NN
+import Torch
+
+/// GPT-2: learned positions, LayerNorm, one fused projection for q, k and v. Radford et al., 2019.
+public final class GPT2: Module, CausalLM {
+  struct Configuration {
+    var shape: ModelShape
+    var heads: Int
+    var innerSize: Int
+    var normEps: Double
+    var activation: Activation
+    var embeddingDropout: Double
+    var attentionDropout: Double
+    var residualDropout: Double
+    var isTied: Bool
+  }
+
+  @Child("transformer") private var transformer: GPT2Stack
+  /// The projection onto the vocabulary.
+  @Projected("lm_head") public var head: any Projection
+  /// The sizes callers ask for.
+  public let shape: ModelShape
+  /// Whether head and token table are one.
+  public let isTied: Bool
+
+  init(_ configuration: Configuration) throws(TorchError) {
+    shape = configuration.shape
+    isTied = configuration.isTied
+    let stack = try GPT2Stack(configuration)
+    super.init()
+    transformer = stack
+    head =
+      isTied
+      ? Linear(weight: stack.tokens.weight, bias: nil) : try Linear(shape.hiddenSize, shape.vocabularySize, bias: false)
+  }
+
+  /// The token table.
+  public var embedding: Embedding { transformer.tokens }
+
+  /// What the head takes: [B, S, d].
+  public func hidden(_ input: ModelInput) throws(TorchError) -> Tensor { try transformer.forward(input) }
+
+  static func make(_ configuration: ModelConfiguration) throws -> any CausalLM {
+    let (hidden, heads) = (try configuration.size("n_embd", "hidden_size"), try configuration.size("n_head"))
+    guard hidden % heads == 0 else { throw configuration.error("n_embd", "is no multiple of n_head \(heads)") }
+    for (key, usual) in [
+      ("scale_attn_by_inverse_layer_idx", false), ("scale_attn_weights", true), ("add_cross_attention", false),
+    ] {
+      guard try configuration.flag(key, fallback: usual) == usual else { throw configuration.error(key, "must be \(usual)") }
+    }
+    let shape = ModelShape(
+      vocabularySize: try configuration.size("vocab_size"), hiddenSize: hidden,
+      layerCount: try configuration.size("n_layer", limit: 10_000), keyValueHeads: heads, headSize: hidden / heads,
+      contextLength: try configuration.size("n_positions", "n_ctx"))
+    return try GPT2(
+      Configuration(
+        shape: shape, heads: heads, innerSize: try configuration.size("n_inner", fallback: 4 * hidden),
+        normEps: try configuration.number("layer_norm_epsilon", fallback: 1e-5, in: 0...1),
+        activation: try configuration.activation("activation_function", fallback: .geluNew),
+        embeddingDropout: try configuration.number("embd_pdrop", fallback: 0.1, in: 0...0.999),
+        attentionDropout: try configuration.number("attn_pdrop", fallback: 0.1, in: 0...0.999),
+        residualDropout: try configuration.number("resid_pdrop", fallback: 0.1, in: 0...0.999),
+        isTied: try configuration.flag("tie_word_embeddings", fallback: true)))
+  }
+}
+
+final class GPT2Stack: Module {
+  @Child("wte") var tokens: Embedding
+  @Child("wpe") var positions: Embedding
+  @Children("h") var layers: [GPT2Layer]
+  @Child("ln_f") var norm: LayerNorm
+  private let dropout: Double
+  private let context: Int
+
+  init(_ configuration: GPT2.Configuration) throws(TorchError) {
+    let shape = configuration.shape
+    context = shape.contextLength
+    dropout = configuration.embeddingDropout
+    super.init()
+    tokens = try Embedding(shape.vocabularySize, shape.hiddenSize)
+    positions = try Embedding(context, shape.hiddenSize)
+    for _ in 0..<shape.layerCount { layers.append(try GPT2Layer(configuration)) }
+    norm = try LayerNorm(shape.hiddenSize, eps: configuration.normEps)
+  }
+
+  func forward(_ input: ModelInput) throws(TorchError) -> Tensor {
+    guard input.length <= context else {
+      throw TorchError(
+        .indexRange, operation: "gpt2",
+        message: "a row of \(input.length) tokens is longer than the \(context) positions this model has learnt; shorten it")
+    }
+    var x = try tokens.forward(input.tokens) + positions.forward(input.positions)
+    if isTraining { x = try x.dropout(dropout) }
+    let plan = try AttentionPlan(
+      input.pattern, queries: x.shape[1], past: input.cache?.length ?? 0, device: x.device)
+    for (index, layer) in layers.enumerated() {
+      x = try layer.forward(x, plan: plan, cache: input.cache?.layers[index])
+    }
+    return try norm.forward(x)
+  }
+}
+
+final class GPT2Layer: Module {
+  @Child("ln_1") var attentionNorm: LayerNorm
+  @Child("attn") var attention: GPT2Attention
+  @Child("ln_2") var feedForwardNorm: LayerNorm
+  @Child("mlp") var feedForward: GPT2FeedForward
+
+  init(_ configuration: GPT2.Configuration) throws(TorchError) {
+    let (size, eps) = (configuration.shape.hiddenSize, configuration.normEps)
+    super.init()
+    attentionNorm = try LayerNorm(size, eps: eps)
+    attention = try GPT2Attention(configuration)
+    feedForwardNorm = try LayerNorm(size, eps: eps)
+    feedForward = try GPT2FeedForward(configuration)
+  }
+
+  func forward(_ x: Tensor, plan: AttentionPlan, cache: LayerCache?) throws(TorchError) -> Tensor {
+    let attended = try x + attention.forward(try attentionNorm.forward(x), plan: plan, cache: cache)
+    return try attended + feedForward.forward(try feedForwardNorm.forward(attended))
+  }
+}
+
+final class GPT2Attention: Module {
+  @Projected("c_attn") var queryKeyValue: any Projection
+  @Projected("c_proj") var output: any Projection
+  private let size: Int
+  private let headSize: Int
+  private let attentionDropout: Double
+  private let residualDropout: Double
+
+  init(_ configuration: GPT2.Configuration) throws(TorchError) {
+    size = configuration.shape.hiddenSize
+    headSize = configuration.shape.headSize
+    attentionDropout = configuration.attentionDropout
+    residualDropout = configuration.residualDropout
+    super.init()
+    queryKeyValue = try Conv1D(size, 3 * size)
+    output = try Conv1D(size, size)
+  }
+
+  func forward(_ x: Tensor, plan: AttentionPlan, cache: LayerCache?) throws(TorchError) -> Tensor {
+    let (rows, tokens) = (x.shape[0], x.shape[1])
+    let all = try queryKeyValue.forward(x)
+    func heads(_ part: Int) throws(TorchError) -> Tensor {
+      try all.narrowed(2, part * size..<(part + 1) * size).reshaped(rows, tokens, -1, headSize)
+    }
+    let attended = try plan.attend(
+      try heads(0), try heads(1), try heads(2), cache: cache, dropout: isTraining ? attentionDropout : 0,
+      scale: 1 / Double(headSize).squareRoot())
+    let out = try output.forward(try attended.reshaped(rows, tokens, size))
+    return isTraining ? try out.dropout(residualDropout) : out
+  }
+}
+
+final class GPT2FeedForward: Module {
+  @Projected("c_fc") var widen: any Projection
+  @Projected("c_proj") var narrow: any Projection
+  private let activation: Activation
+  private let dropout: Double
+
+  init(_ configuration: GPT2.Configuration) throws(TorchError) {
+    let size = configuration.shape.hiddenSize
+    activation = configuration.activation
+    dropout = configuration.residualDropout
+    super.init()
+    widen = try Conv1D(size, configuration.innerSize)
+    narrow = try Conv1D(configuration.innerSize, size)
+  }
+
+  func forward(_ x: Tensor) throws(TorchError) -> Tensor {
+    let out = try narrow.forward(try activation(try widen.forward(x)))
+    return isTraining ? try out.dropout(dropout) : out
+  }
+}

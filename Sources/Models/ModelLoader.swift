@@ -1,0 +1,91 @@
+import Checkpoints
+import NN
+import Torch
+
+/// Makes models from files.
+public enum ModelLoader {
+  /// The model that `configuration` describes, with the numbers of `weights`, frozen.
+  ///
+  /// - Parameters:
+  ///   - configuration: the config.json.
+  ///   - weights: tensors under Hugging Face's names.
+  ///   - dtype: what to keep floating-point parameters as.
+  ///   - device: where to keep them.
+  /// - Throws: ``ModelError`` for an unknown architecture, a wrong setting, a missing, superfluous or misshapen tensor;
+  ///   what the checkpoint throws.
+  public static func load(
+    _ configuration: ModelConfiguration, weights: any CheckpointSource, dtype: DType, device: Device
+  ) throws -> any CausalLM {
+    let architecture = try architecture(configuration)
+    let model = try architecture.make(configuration)
+    let keys = KeyTable(weights, architecture: architecture)
+    var unused = Set(weights.names.filter { name in !architecture.buffers.contains { name.hasSuffix($0) } })
+    var missing: [String] = []
+    for (path, slot, value) in model.parameters() {
+      if model.isTied, path == "lm_head.weight" {
+        if let name = keys.name(path) { unused.remove(name) }
+        continue
+      }
+      guard let name = keys.name(path) else {
+        missing.append(path)
+        continue
+      }
+      unused.remove(name)
+      slot.value = try read(name, shape: value.shape, from: weights, dtype: dtype).to(device)
+    }
+    try check(missing: missing, unused: unused.sorted(), in: weights.path)
+    model.embedding.outputDType = dtype
+    if model.isTied { model.head = Linear(weight: model.embedding.weight, bias: nil) }
+    return model
+  }
+
+  private static func architecture(_ configuration: ModelConfiguration) throws(ModelError) -> Architecture {
+    let type = try configuration.word("model_type", fallback: "")
+    guard let architecture = Architecture.registry[type] else {
+      let known = knownModelTypes.joined(separator: ", ")
+      throw configuration.error(
+        "model_type", type.isEmpty ? "is missing; known are \(known)" : "is “\(type)”; known are \(known)")
+    }
+    return architecture
+  }
+
+  private static func read(
+    _ name: String, shape: [Int], from weights: any CheckpointSource, dtype: DType
+  ) throws -> Tensor {
+    if let stored = weights.info(name)?.shape, stored != shape {
+      throw ModelError("\(weights.path): tensor “\(name)” has shape \(stored), and its config.json asks for \(shape)")
+    }
+    return try weights.tensor(name, as: dtype)
+  }
+
+  private static func check(missing: [String], unused: [String], in path: String) throws(ModelError) {
+    guard !missing.isEmpty || !unused.isEmpty else { return }
+    var problems: [String] = []
+    if !missing.isEmpty { problems.append("it lacks \(listing(missing))") }
+    if !unused.isEmpty { problems.append("no part of the model takes \(listing(unused))") }
+    throw ModelError("\(path) does not fit its config.json: \(problems.joined(separator: "; "))")
+  }
+
+  private static func listing(_ names: [String]) -> String {
+    let shown = names.prefix(5).map { "“\($0)”" }.joined(separator: ", ")
+    return names.count > 5 ? "\(shown) and \(names.count - 5) more" : shown
+  }
+}
+
+/// Finds a parameter's tensor, also where a file leaves out the first part of its keys.
+private struct KeyTable {
+  private let names: Set<String>
+  private let prefix: String
+
+  init(_ weights: any CheckpointSource, architecture: Architecture) {
+    names = Set(weights.names)
+    prefix = architecture.prefix
+  }
+
+  func name(_ path: String) -> String? {
+    if names.contains(path) { return path }
+    guard path.hasPrefix(prefix) else { return nil }
+    let short = String(path.dropFirst(prefix.count))
+    return names.contains(short) ? short : nil
+  }
+}

@@ -1,0 +1,106 @@
+import Torch
+
+/// Sizes that callers of a model ask for.
+public struct ModelShape: Sendable, Hashable {
+  /// Rows of the token table.
+  public var vocabularySize: Int
+  /// Features of a token.
+  public var hiddenSize: Int
+  /// Layers.
+  public var layerCount: Int
+  /// Key/value heads of a layer.
+  public var keyValueHeads: Int
+  /// Features of a head.
+  public var headSize: Int
+  /// Tokens of context the model was made for.
+  public var contextLength: Int
+
+  /// The sizes by name.
+  public init(
+    vocabularySize: Int, hiddenSize: Int, layerCount: Int, keyValueHeads: Int, headSize: Int, contextLength: Int
+  ) {
+    self.vocabularySize = vocabularySize
+    self.hiddenSize = hiddenSize
+    self.layerCount = layerCount
+    self.keyValueHeads = keyValueHeads
+    self.headSize = headSize
+    self.contextLength = contextLength
+  }
+}
+
+/// What a forward pass takes. B rows of S tokens.
+public struct ModelInput {
+  /// Token ids [B, S] int64.
+  public var tokens: Tensor
+  /// Each token's position in its own sample [B, S] int64.
+  public var positions: Tensor
+  /// One more than the highest position.
+  public var length: Int
+  /// Who sees whom.
+  public var pattern: AttentionPattern
+  /// Where keys and values are kept between passes.
+  public var cache: KVCache?
+
+  /// The parts of a pass.
+  public init(
+    tokens: Tensor, positions: Tensor, length: Int, pattern: AttentionPattern = .causal, cache: KVCache? = nil
+  ) {
+    self.tokens = tokens
+    self.positions = positions
+    self.length = length
+    self.pattern = pattern
+    self.cache = cache
+  }
+
+  /// Full rows of equal length, after what the cache holds.
+  public init(rows: [[Int32]], cache: KVCache? = nil, device: Device = .cpu) throws(TorchError) {
+    let count = rows.first?.count ?? 0
+    guard count > 0, rows.allSatisfy({ $0.count == count }) else {
+      throw TorchError(operation: "input", message: "rows must hold equally many tokens, one at least")
+    }
+    let past = cache?.length ?? 0
+    tokens = try Tensor(rows.flatMap { $0 }, shape: [rows.count, count]).to(.int64).to(device)
+    let row = try Tensor.arange(Double(past), to: Double(past + count), device: device).reshaped(1, count)
+    positions = try row.expanded(rows.count, count)
+    length = past + count
+    pattern = .causal
+    self.cache = cache
+  }
+
+  /// One flat row of samples laid end to end, each with positions from 0 and eyes for itself only.
+  public init(flat tokens: [Int32], positions: [Int32], segments: [Int], device: Device = .cpu) throws(TorchError) {
+    self.tokens = try Tensor(tokens, shape: [1, tokens.count]).to(.int64).to(device)
+    self.positions = try Tensor(positions, shape: [1, positions.count]).to(.int64).to(device)
+    length = segments.max() ?? 0
+    pattern = .segments(segments)
+    cache = nil
+  }
+}
+
+/// A language model that predicts each token from those before it.
+public protocol CausalLM: Module {
+  /// The sizes callers ask for.
+  var shape: ModelShape { get }
+  /// The token table.
+  var embedding: Embedding { get }
+  /// The projection onto the vocabulary, which an adapter may wrap; its weight is the token table's where the two are tied.
+  var head: any Projection { get set }
+  /// Whether head and token table are one.
+  var isTied: Bool { get }
+  /// What the head takes: [B, S, d], after the last norm.
+  func hidden(_ input: ModelInput) throws(TorchError) -> Tensor
+}
+
+extension CausalLM {
+  /// Scores of every token of the vocabulary: [B, S, V].
+  public func logits(_ input: ModelInput) throws(TorchError) -> Tensor { try head.forward(try hidden(input)) }
+
+  /// A cache for this model.
+  public func makeCache() -> KVCache { KVCache(layers: shape.layerCount) }
+
+  /// Where its parameters live.
+  public var device: Device { embedding.weight.device }
+
+  /// The element type of its frozen parameters.
+  public var dtype: DType { embedding.weight.dtype }
+}

@@ -1,0 +1,120 @@
+import Torch
+
+/// Adam with decoupled weight decay. Loshchilov & Hutter, arXiv:1711.05101.
+public final class AdamW {
+  /// The settings; the defaults are torch's and transformers'.
+  public struct Settings: Sendable, Hashable {
+    /// Decay of the mean of gradients.
+    public var beta1 = 0.9
+    /// Decay of the mean of squared gradients.
+    public var beta2 = 0.999
+    /// Added to the root of the second mean.
+    public var eps = 1e-8
+    /// Share of a weight taken off each step, times the learning rate.
+    public var weightDecay = 0.0
+
+    /// Settings by name.
+    public init(beta1: Double = 0.9, beta2: Double = 0.999, eps: Double = 1e-8, weightDecay: Double = 0) {
+      self.beta1 = beta1
+      self.beta2 = beta2
+      self.eps = eps
+      self.weightDecay = weightDecay
+    }
+  }
+
+  /// One tuned parameter with its means.
+  private struct Entry {
+    let path: String
+    let parameter: Tensor
+    let first: Tensor
+    let second: Tensor
+  }
+
+  private let settings: Settings
+  private let entries: [Entry]
+  /// Steps taken.
+  public private(set) var step = 0
+
+  /// An optimizer of `parameters`, whose means start at 0.
+  public init(_ parameters: [(path: String, value: Tensor)], settings: Settings = Settings()) throws(TorchError) {
+    self.settings = settings
+    var entries: [Entry] = []
+    for (path, value) in parameters {
+      entries.append(
+        Entry(
+          path: path, parameter: value, first: try .zeros(value.shape, device: value.device),
+          second: try .zeros(value.shape, device: value.device)))
+    }
+    self.entries = entries
+  }
+
+  /// The tuned parameters in order.
+  public var parameters: [(path: String, value: Tensor)] { entries.map { ($0.path, $0.parameter) } }
+
+  /// Moves each parameter that has a gradient.
+  public func update(learningRate: Double) throws(TorchError) {
+    step += 1
+    for entry in entries {
+      guard let gradient = try entry.parameter.gradient() else { continue }
+      try Tensor.adamW(
+        parameter: entry.parameter, gradient: gradient, firstMoment: entry.first, secondMoment: entry.second,
+        learningRate: learningRate, beta1: settings.beta1, beta2: settings.beta2, eps: settings.eps,
+        weightDecay: settings.weightDecay, step: step)
+    }
+  }
+
+  /// Forgets all gradients.
+  public func clearGradients() throws(TorchError) {
+    for entry in entries { try entry.parameter.setGradient(nil) }
+  }
+
+  /// √Σ‖g‖² over all gradients; where it exceeds `limit`, they are scaled by limit/(norm + 1e-6), as torch does.
+  ///
+  /// - Returns: the norm before scaling.
+  public func clipGradients(to limit: Double?) throws(TorchError) -> Double {
+    var gradients: [Tensor] = []
+    for entry in entries {
+      if let gradient = try entry.parameter.gradient() { gradients.append(gradient) }
+    }
+    guard !gradients.isEmpty else { return 0 }
+    var norms: [Tensor] = []
+    for gradient in gradients { norms.append(try gradient.norm()) }
+    let norm = try Tensor.stacked(norms).norm().item()
+    guard let limit, norm.isFinite else { return norm }
+    let scale = limit / (norm + 1e-6)
+    if scale < 1 {
+      for gradient in gradients { try gradient.scaleInPlace(scale) }
+    }
+    return norm
+  }
+
+  /// The first parameter, in order, whose gradient is not finite.
+  public func firstNonFiniteGradient() throws(TorchError) -> String? {
+    for entry in entries {
+      if let gradient = try entry.parameter.gradient(), try !gradient.isFinite().all() { return entry.path }
+    }
+    return nil
+  }
+
+  /// The means, for a checkpoint: `PATH.exp_avg` and `PATH.exp_avg_sq`.
+  public var state: [(name: String, value: Tensor)] {
+    entries.flatMap { [($0.path + ".exp_avg", $0.first), ($0.path + ".exp_avg_sq", $0.second)] }
+  }
+
+  /// Continues from a checkpoint.
+  ///
+  /// - Throws: ``TorchError`` where a mean is missing or has another shape; nothing has changed then.
+  public func restore(step: Int, state: (String) throws(TorchError) -> Tensor) throws(TorchError) {
+    var loaded: [Tensor] = []
+    for (name, value) in self.state {
+      let saved = try state(name)
+      guard saved.shape == value.shape else {
+        throw TorchError(
+          operation: "restore", operands: [saved, value], message: "“\(name)” has another shape in the checkpoint")
+      }
+      loaded.append(saved)
+    }
+    for ((_, value), saved) in zip(self.state, loaded) { try value.copyInPlace(saved) }
+    self.step = step
+  }
+}

@@ -1,0 +1,108 @@
+import Torch
+
+/// A linear map from the last dimension of its input: y = x·Wᵀ + b, W [out, in].
+///
+/// It computes in the element type of its input: a parameter that is trained in float32 is converted for the product.
+/// Adapters wrap one, quantization replaces one, and neither changes the model around it.
+public protocol Projection: Module {
+  /// Features that go in.
+  var inputSize: Int { get }
+  /// Features that come out.
+  var outputSize: Int { get }
+  /// True where the checkpoint keeps the weight as [in, out] (PEFT's `fan_in_fan_out`).
+  var storesTransposed: Bool { get }
+  /// x [.., in] → [.., out].
+  func forward(_ x: Tensor) throws(TorchError) -> Tensor
+  /// W [out, in], unpacked where it is stored otherwise.
+  func denseWeight() throws(TorchError) -> Tensor
+  /// b [out].
+  var denseBias: Tensor? { get }
+  /// A projection of the same kind with other numbers. weight [out, in].
+  func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection
+}
+
+/// A dense projection with its weight as [out, in].
+public final class Linear: Module, Projection {
+  /// W [out, in].
+  @Param("weight") public var weight: Tensor
+  /// b [out].
+  @Param("bias") public var bias: Tensor?
+
+  /// A projection whose numbers are yet to be loaded.
+  public init(_ inputSize: Int, _ outputSize: Int, bias: Bool) throws(TorchError) {
+    super.init()
+    weight = try .empty([outputSize, inputSize])
+    self.bias = bias ? try .empty([outputSize]) : nil
+  }
+
+  /// A projection of given numbers. weight [out, in]; bias [out].
+  public init(weight: Tensor, bias: Tensor?) {
+    super.init()
+    self.weight = weight
+    self.bias = bias
+  }
+
+  /// Features that go in.
+  public var inputSize: Int { weight.shape[1] }
+  /// Features that come out.
+  public var outputSize: Int { weight.shape[0] }
+  /// False.
+  public var storesTransposed: Bool { false }
+  /// b [out].
+  public var denseBias: Tensor? { bias }
+
+  /// x·Wᵀ + b.
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
+    let dtype = x.dtype
+    return try x.linear(try weight.to(dtype), try bias?.to(dtype))
+  }
+  /// W.
+  public func denseWeight() throws(TorchError) -> Tensor { weight }
+  /// The same with other numbers.
+  public func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection {
+    Linear(weight: weight, bias: bias)
+  }
+}
+
+/// GPT-2's projection, which keeps its weight as [in, out].
+public final class Conv1D: Module, Projection {
+  /// Wᵀ [in, out].
+  @Param("weight") public var weight: Tensor
+  /// b [out].
+  @Param("bias") public var bias: Tensor?
+
+  /// A projection whose numbers are yet to be loaded.
+  public init(_ inputSize: Int, _ outputSize: Int) throws(TorchError) {
+    super.init()
+    weight = try .empty([inputSize, outputSize])
+    bias = try .empty([outputSize])
+  }
+
+  private init(stored weight: Tensor, bias: Tensor?) {
+    super.init()
+    self.weight = weight
+    self.bias = bias
+  }
+
+  /// Features that go in.
+  public var inputSize: Int { weight.shape[0] }
+  /// Features that come out.
+  public var outputSize: Int { weight.shape[1] }
+  /// True.
+  public var storesTransposed: Bool { true }
+  /// b [out].
+  public var denseBias: Tensor? { bias }
+
+  /// x·W + b.
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
+    let dtype = x.dtype
+    return try x.linear(try weight.to(dtype).transposed(), try bias?.to(dtype))
+  }
+  /// W [out, in].
+  public func denseWeight() throws(TorchError) -> Tensor { try weight.transposed() }
+  /// The same with other numbers.
+  public func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection {
+    let stored = try weight.transposed()
+    return Conv1D(stored: try stored.contiguous(), bias: bias)
+  }
+}

@@ -1,0 +1,48 @@
+import Datasets
+import NN
+import Torch
+
+/// The places of a flat row that predict a trained token, and the tokens they should predict.
+///
+/// The token at t + 1 is predicted at t, inside one sample only.
+public struct TokenTargets: Sendable, Hashable {
+  /// Places in the row, ascending.
+  public let places: [Int64]
+  /// The token each should predict.
+  public let tokens: [Int64]
+
+  /// The targets of `batch`.
+  public init(_ batch: Batch) {
+    var places: [Int64] = []
+    var tokens: [Int64] = []
+    var start = 0
+    for length in batch.segmentLengths {
+      for place in start..<(start + length - 1) where batch.labels[place + 1] != Batch.ignoredLabel {
+        places.append(Int64(place))
+        tokens.append(Int64(batch.labels[place + 1]))
+      }
+      start += length
+    }
+    self.places = places
+    self.tokens = tokens
+  }
+}
+
+extension CausalLM {
+  /// Σ −log p(target) over the targets, in float32. The head sees the rows that predict a target and no others.
+  ///
+  /// hidden [1, T, d], from a flat row.
+  public func negativeLogLikelihood(_ hidden: Tensor, _ targets: TokenTargets, chunk: Int = 256) throws -> Tensor {
+    let device = hidden.device
+    let places = try Tensor(targets.places).to(device)
+    let rows = try hidden.squeezed(0).indexed(0, places)
+    let tokens = try Tensor(targets.tokens).to(device)
+    if let head = head as? Linear {
+      return try rows.linearCrossEntropy(
+        weight: try head.weight.to(rows.dtype), bias: try head.bias?.to(rows.dtype), targets: tokens, chunk: chunk)
+    }
+    // An adapted head has no single weight; its logits are made whole.
+    let sum = try head.forward(rows).tokenLogProbs(tokens).sum()
+    return try -sum
+  }
+}

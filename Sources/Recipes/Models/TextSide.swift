@@ -1,0 +1,35 @@
+import Checkpoints
+import Foundation
+import OrderedCollections
+import Text
+
+/// A model's tokenizer and chat template, which need no weights.
+public struct TextSide: Sendable {
+  /// The folder or file they come from.
+  public let path: String
+  /// The tokenizer.
+  public let tokenizer: BPETokenizer
+  /// The templates the files hold.
+  public let templates: ChatTemplateSet
+
+  /// Reads the tokenizer and templates of a Hugging Face folder or a .gguf file.
+  ///
+  /// - Throws: `CheckpointError`, `TokenizerError` or `TemplateError` that names the file and the key.
+  public init(_ url: URL) throws {
+    let files = try TokenizerFiles(url)
+    path = files.path
+    templates = ChatTemplateSet(files.chatTemplates)
+    switch files.vocabulary {
+    case .tokenizerJSON(let bytes):
+      tokenizer = try BPETokenizer(tokenizerJSON: bytes, configJSON: files.config.map { Array($0.text().utf8) })
+    case .gguf(let metadata): tokenizer = try BPETokenizer(try metadata.vocabulary())
+    }
+  }
+
+  /// The chat template to use; nil where the model has none.
+  public func template(hasTools: Bool = false) throws -> ChatTemplate? {
+    guard !templates.sources.isEmpty else { return nil }
+    let (name, source) = try templates.choose(hasTools: hasTools)
+    return try ChatTemplate(source: source, name: "\(path): chat template “\(name)”", specialTokens: tokenizer.special)
+  }
+}

@@ -1,0 +1,26 @@
+import CTorch
+
+/// Where a tensor lives and is computed on.
+public enum Device: Sendable, Hashable, CustomStringConvertible {
+  case cpu
+  case cuda(Int)
+
+  /// `cpu` or `cuda:0`, as libtorch writes it.
+  public var description: String {
+    switch self {
+    case .cpu: "cpu"
+    case .cuda(let index): "cuda:\(index)"
+    }
+  }
+
+  var raw: ct_device {
+    switch self {
+    case .cpu: ct_device(kind: CT_CPU, index: 0)
+    case .cuda(let index): ct_device(kind: CT_CUDA, index: Int32(clamping: index))
+    }
+  }
+
+  init(raw: ct_device) {
+    self = raw.kind == CT_CUDA ? .cuda(Int(raw.index)) : .cpu
+  }
+}

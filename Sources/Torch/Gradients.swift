@@ -1,0 +1,57 @@
+import CTorch
+
+/// Runs `body` without recording operations for gradients; the state before comes back even if it throws.
+///
+/// The state belongs to the thread, so `body` is synchronous.
+public func withoutGradients<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+  try withGradients(false, body)
+}
+
+/// Runs `body` with operations recorded for gradients, also inside ``withoutGradients(_:)``.
+public func withGradients<Result, Failure: Error>(
+  _ enabled: Bool = true, _ body: () throws(Failure) -> Result
+) throws(Failure) -> Result {
+  let before = ct_grad_enabled()
+  ct_set_grad_enabled(enabled)
+  defer { ct_set_grad_enabled(before) }
+  return try body()
+}
+
+extension Tensor {
+  /// Whether operations on it are recorded, so that ``backward()`` reaches it.
+  public var requiresGradient: Bool {
+    var value = false
+    withExtendedLifetime(storage) { _ = ct_requires_grad(raw, &value) }
+    return value
+  }
+
+  /// Says whether gradients are wanted for this tensor, which no operation made.
+  public func setRequiresGradient(_ value: Bool) throws(TorchError) {
+    try Tensor.run("requires_grad_", self) { ct_set_requires_grad(raw, value) }
+  }
+
+  /// The same numbers, outside the graph.
+  public func detached() throws(TorchError) -> Tensor {
+    try Tensor.make("detach", self) { ct_detach(raw, $0) }
+  }
+
+  /// Adds the gradient of this one number to every tensor that requires one.
+  public func backward() throws(TorchError) {
+    try Tensor.run("backward", self) { ct_backward(raw) }
+  }
+
+  /// The gradient gathered so far; nil where there is none.
+  public func gradient() throws(TorchError) -> Tensor? {
+    var has = false
+    var out = ct_tensor()
+    try Tensor.run("grad", self) { ct_grad(raw, &has, &out) }
+    return has ? Tensor(owning: out) : nil
+  }
+
+  /// Replaces the gradient; nil clears it.
+  public func setGradient(_ gradient: Tensor?) throws(TorchError) {
+    try withExtendedLifetime(gradient) { () throws(TorchError) in
+      try Tensor.run("set_grad", self) { ct_set_grad(raw, gradient?.raw ?? ct_tensor()) }
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import CTorch
+
+extension Tensor {
+  /// x·weightᵀ + bias. x [.., in]; weight [out, in]; bias [out].
+  public func linear(_ weight: Tensor, _ bias: Tensor? = nil) throws(TorchError) -> Tensor {
+    try Tensor.make("linear", list: [self, weight] + (bias.map { [$0] } ?? [])) {
+      ct_linear(raw, weight.raw, bias?.raw ?? ct_tensor(), $0)
+    }
+  }
+
+  /// The rows of this table [V, d] at `indices` (int64).
+  public func embedding(_ indices: Tensor) throws(TorchError) -> Tensor {
+    try Tensor.make("embedding", self, indices) { ct_embedding(raw, indices.raw, $0) }
+  }
+
+  /// (x − mean)/√(var + eps)·weight + bias over the last dimension. Ba et al., arXiv:1607.06450.
+  public func layerNorm(_ weight: Tensor, _ bias: Tensor, eps: Double) throws(TorchError) -> Tensor {
+    try Tensor.make("layer_norm", self, weight, bias) { ct_layer_norm(raw, weight.raw, bias.raw, eps, $0) }
+  }
+
+  /// weight·x/√(mean(x²) + eps) over the last dimension. Zhang & Sennrich, arXiv:1910.07467.
+  public func rmsNorm(_ weight: Tensor, eps: Double) throws(TorchError) -> Tensor {
+    try Tensor.make("rms_norm", self, weight) { ct_rms_norm(raw, weight.raw, eps, $0) }
+  }
+
+  /// Elements zeroed with probability `p`, the rest scaled by 1/(1 − p); from libtorch's default generator.
+  public func dropout(_ p: Double) throws(TorchError) -> Tensor {
+    if p == 0 { return self }
+    return try Tensor.make("dropout", self) { ct_dropout(raw, p, $0) }
+  }
+
+  /// Rotary position embedding. x [B, S, H, D]; cos, sin [B, S, R/2] float32, R ≤ D. Su et al., arXiv:2104.09864.
+  public func rotary(cos: Tensor, sin: Tensor) throws(TorchError) -> Tensor {
+    try Tensor.make("rotary", self, cos, sin) { ct_rotary(raw, cos.raw, sin.raw, $0) }
+  }
+
+  /// silu(self)·up. Shazeer, arXiv:2002.05202.
+  public func swiglu(_ up: Tensor) throws(TorchError) -> Tensor {
+    try Tensor.make("swiglu", self, up) { ct_swiglu(raw, up.raw, $0) }
+  }
+
+  /// softmax(q·kᵀ·scale + mask)·v. q [B, H, S, D]; k, v [B, Hk, K, D] with H a multiple of Hk.
+  ///
+  /// - Parameters:
+  ///   - mask: boolean (true: may look) or additive, broadcastable to [B, H, S, K]; excludes `causal`.
+  ///   - causal: query i looks at keys ≤ i.
+  public static func attention(
+    _ q: Tensor, _ k: Tensor, _ v: Tensor, mask: Tensor? = nil, causal: Bool = false, dropout: Double = 0, scale: Double
+  ) throws(TorchError) -> Tensor {
+    try make("attention", list: [q, k, v] + (mask.map { [$0] } ?? [])) {
+      ct_attention(q.raw, k.raw, v.raw, mask?.raw ?? ct_tensor(), causal, dropout, scale, $0)
+    }
+  }
+
+  /// Causal attention inside each segment of one flat row. q [T, H, D]; k, v [T, Hk, D]; `lengths` sum to T.
+  ///
+  /// - Parameter window: a token sees itself and the `window` − 1 before it; nil for all before it.
+  public static func segmentAttention(
+    _ q: Tensor, _ k: Tensor, _ v: Tensor, lengths: [Int], window: Int? = nil, dropout: Double = 0, scale: Double
+  ) throws(TorchError) -> Tensor {
+    try make("segment_attention", q, k, v) {
+      ct_segment_attention(
+        q.raw, k.raw, v.raw, lengths.int64, Int64(lengths.count), Int64(window ?? 0), dropout, scale, $0)
+    }
+  }
+
+  /// Σ −log softmax(self·weightᵀ + bias)[target], in float32, without the logits ever being whole.
+  ///
+  /// self [N, d]; weight [V, d]; targets [N] int64. Gradients are made in the forward pass, `chunk` rows at a time.
+  public func linearCrossEntropy(
+    weight: Tensor, bias: Tensor? = nil, targets: Tensor, chunk: Int = 256
+  ) throws(TorchError) -> Tensor {
+    try Tensor.make("linear_cross_entropy", list: [self, weight, targets] + (bias.map { [$0] } ?? [])) {
+      ct_linear_cross_entropy(raw, weight.raw, bias?.raw ?? ct_tensor(), targets.raw, Int64(chunk), $0)
+    }
+  }
+
+  /// log softmax(self)[target] for each row, in float32. self [.., V]; targets [..] int64.
+  public func tokenLogProbs(_ targets: Tensor) throws(TorchError) -> Tensor {
+    try Tensor.make("token_log_probs", self, targets) { ct_token_log_probs(raw, targets.raw, $0) }
+  }
+
+  /// One AdamW step in place on a float32 parameter. Loshchilov & Hutter, arXiv:1711.05101.
+  public static func adamW(
+    parameter: Tensor, gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor, learningRate: Double, beta1: Double,
+    beta2: Double, eps: Double, weightDecay: Double, step: Int
+  ) throws(TorchError) {
+    try run("adamw", parameter, gradient, firstMoment, secondMoment) {
+      ct_adamw(
+        parameter.raw, gradient.raw, firstMoment.raw, secondMoment.raw, learningRate, beta1, beta2, eps, weightDecay, Int64(step))
+    }
+  }
+}

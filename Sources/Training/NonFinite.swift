@@ -1,0 +1,44 @@
+import Datasets
+import NN
+import Objectives
+import Torch
+
+/// Finds where a loss or gradient stopped being a number.
+struct NonFiniteDiagnosis {
+  let model: any CausalLM
+  let objective: any Objective
+  let samples: [EncodedSample]
+
+  /// The error that ends the run.
+  func error(step: Int, loss: Double, norm: Double, batches: [Batch], optimizer: AdamW) throws -> TrainingError {
+    let what = loss.isFinite ? "the gradients' norm is \(norm)" : "the loss is \(loss)"
+    let sample = try firstBadSample(batches).map { "; first sample with such a loss: \(samples[$0].location)" } ?? ""
+    let tensor = try firstBadTensor(optimizer).map { "; first bad tensor: \($0)" } ?? ""
+    let lasting = samples.isEmpty ? "" : suspects(batches)
+    return TrainingError(
+      "step \(step): \(what)\(sample)\(tensor)\(sample.isEmpty ? lasting : ""). Nothing was changed by this step. "
+        + "A lower learning_rate, longer warm-up or dtype f32 often helps; the last checkpoint is from before it")
+  }
+
+  private func suspects(_ batches: [Batch]) -> String {
+    let places = batches.flatMap(\.samples).prefix(8).map { "\(samples[$0].location)" }
+    return "; the step's samples: \(places.joined(separator: ", "))"
+  }
+
+  private func firstBadSample(_ batches: [Batch]) throws -> Int? {
+    for index in batches.flatMap(\.samples) {
+      let loss = try withoutGradients { () throws in
+        try objective.lossSum(Batch([index], of: samples), model: model).item()
+      }
+      if !loss.isFinite { return index }
+    }
+    return nil
+  }
+
+  private func firstBadTensor(_ optimizer: AdamW) throws -> String? {
+    for (path, _, value) in model.parameters() where value.dtype.isFloatingPoint {
+      if try !value.isFinite().all() { return path }
+    }
+    return try optimizer.firstNonFiniteGradient().map { "the gradient of \($0)" }
+  }
+}

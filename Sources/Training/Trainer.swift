@@ -1,0 +1,221 @@
+import Datasets
+import Foundation
+import NN
+import Objectives
+import Torch
+
+/// What a run came to.
+public struct TrainingResult: Sendable {
+  /// Where it stood at the end.
+  public let state: TrainingState
+  /// The steps it was planned to take.
+  public let totalSteps: Int
+  /// Every row of metrics.
+  public let rows: [MetricsRow]
+  /// The last evaluation loss.
+  public let evalLoss: Double?
+}
+
+/// The training loop: batches in, optimizer steps out, with everything on disk that lets it go on where it stopped.
+///
+/// Runs on the thread that calls ``run(resuming:)`` and nowhere else.
+public final class Trainer {
+  private let model: any CausalLM
+  private let part: any TunedPart
+  private let objective: any Objective
+  private let options: TrainingOptions
+  private let output: URL
+  private let evaluator: Evaluator?
+  private let optimizer: AdamW
+  private let checkpoints: CheckpointFolder
+  private let observe: (TrainingEvent) -> Void
+  private let shouldStop: () -> Bool
+  private var loader: DataLoader
+  private var state: TrainingState
+  private var evalLoss: Double?
+
+  /// The steps the run takes at most.
+  public let totalSteps: Int
+  private let schedule: Schedule
+
+  /// A run that is ready to start.
+  ///
+  /// - Parameters:
+  ///   - model: the model, with `part` installed and nothing else taking gradients.
+  ///   - part: what is tuned.
+  ///   - loader: the training data.
+  ///   - evalSamples: the evaluation data; empty for none.
+  ///   - output: the run's folder.
+  ///   - shouldStop: asked between steps; where true, the run saves and throws ``TrainingInterrupted``.
+  ///   - observe: told what happens.
+  /// - Throws: ``TrainingError`` where nothing would be trained.
+  public init(
+    model: any CausalLM, part: any TunedPart, objective: any Objective, loader: DataLoader, evalSamples: [EncodedSample],
+    options: TrainingOptions, output: URL, shouldStop: @escaping () -> Bool = { false },
+    observe: @escaping (TrainingEvent) -> Void = { _ in }
+  ) throws {
+    (self.model, self.part, self.objective, self.options, self.output) = (model, part, objective, options, output)
+    (self.loader, self.shouldStop, self.observe) = (loader, shouldStop, observe)
+    guard options.gradientAccumulation > 0 else { throw TrainingError("gradient_accumulation must be at least 1") }
+    let epochSteps = loader.stepCount(accumulating: options.gradientAccumulation)
+    guard let totalSteps = options.maxSteps ?? epochSteps, totalSteps > 0 else {
+      throw TrainingError("the run has no end: give epochs or max_steps")
+    }
+    self.totalSteps = options.maxSteps == nil ? totalSteps : min(totalSteps, epochSteps ?? totalSteps)
+    let warmup = options.warmupSteps ?? Int((options.warmupRatio * Double(self.totalSteps)).rounded(.up))
+    schedule = Schedule(options.schedule, warmupSteps: warmup, totalSteps: self.totalSteps)
+    guard !part.parameters.isEmpty else { throw TrainingError("there is nothing to train: no parameter takes gradients") }
+    for (_, value) in part.parameters { try value.setRequiresGradient(true) }
+    optimizer = try AdamW(part.parameters, settings: options.optimizer)
+    checkpoints = CheckpointFolder(folder: output.appending(path: "checkpoints"))
+    evaluator = evalSamples.isEmpty ? nil : Evaluator(evalSamples, objective: objective)
+    state = TrainingState(position: loader.position)
+  }
+
+  /// Trains to the end.
+  ///
+  /// - Parameter resuming: go on from the newest whole checkpoint.
+  /// - Throws: ``TrainingInterrupted`` when asked to stop; ``TrainingError`` where a loss or gradient is not finite.
+  public func run(resuming: Bool) throws -> TrainingResult {
+    try RandomState.seed(options.seed)
+    if resuming { try resume() }
+    let log = try MetricsLog(output.appending(path: "metrics.jsonl"), keepingUntil: state.step)
+    observe(.started(step: state.step, totalSteps: totalSteps))
+    model.train()
+    defer { model.train(false) }
+    // A run that was stopped during an evaluation makes it now.
+    var endedEarly = try evaluateIfDue(log)
+    while state.step < totalSteps, !endedEarly {
+      if shouldStop() { throw try interrupt() }
+      guard let step = try takeStep() else { break }
+      try record(step, in: log)
+      endedEarly = try evaluateIfDue(log)
+      try saveIfDue()
+    }
+    if options.loadsBestAtEnd, state.best != nil { try part.restore(from: bestFolder) }
+    return TrainingResult(state: state, totalSteps: totalSteps, rows: log.rows, evalLoss: evalLoss)
+  }
+
+  private func resume() throws {
+    let (checkpoint, damaged) = checkpoints.latest()
+    for problem in damaged { observe(.warning("passed over a damaged checkpoint: \(problem)")) }
+    guard let checkpoint else {
+      throw TrainingError("\(checkpoints.folder.path) holds no whole checkpoint to go on from; start without --resume")
+    }
+    state = try CheckpointFolder.restore(checkpoint, optimizer: optimizer, part: part)
+    try loader.restore(state.position)
+  }
+
+  private func interrupt() throws -> TrainingInterrupted {
+    TrainingInterrupted(step: state.step, checkpoint: try save().path)
+  }
+
+  @discardableResult
+  private func save() throws -> URL {
+    state.position = loader.position
+    let url = try checkpoints.save(state, optimizer: optimizer, part: part, limit: options.saveLimit)
+    observe(.saved(step: state.step, path: url.path))
+    return url
+  }
+
+  /// The batches of the next optimizer step: `gradientAccumulation` of them, fewer at the end of an epoch.
+  private func nextBatches() -> [Batch] {
+    var batches: [Batch] = []
+    while batches.count < options.gradientAccumulation, let batch = loader.next() {
+      batches.append(batch)
+      if loader.position.batch == loader.batchesInEpoch { break }
+    }
+    return batches
+  }
+
+  /// One optimizer step; nil where the data has ended.
+  private func takeStep() throws -> StepReport? {
+    let start = ContinuousClock.now
+    let batches = nextBatches()
+    guard !batches.isEmpty else { return nil }
+    let count = batches.reduce(0) { $0 + objective.count($1) }
+    var sum = 0.0
+    for batch in batches {
+      let batchSum = try objective.lossSum(batch, model: model)
+      sum += try batchSum.item()
+      try (batchSum / Double(max(count, 1))).backward()
+    }
+    let loss = sum / Double(max(count, 1))
+    let norm = try optimizer.clipGradients(to: options.maxGradientNorm)
+    guard loss.isFinite, norm.isFinite else {
+      let diagnosis = NonFiniteDiagnosis(model: model, objective: objective, samples: loader.samples)
+      throw try diagnosis.error(step: state.step + 1, loss: loss, norm: norm, batches: batches, optimizer: optimizer)
+    }
+    let rate = options.learningRate * schedule.factor(after: state.step)
+    try optimizer.update(learningRate: rate)
+    try optimizer.clearGradients()
+    let tokens = batches.reduce(0) { $0 + $1.tokenCount }
+    let seconds = (ContinuousClock.now - start) / .seconds(1)
+    state.step += 1
+    state.tokens += tokens
+    state.seconds += seconds
+    state.window.lossSum += sum
+    state.window.count += count
+    state.window.tokens += tokens
+    state.window.seconds += seconds
+    return StepReport(
+      step: state.step, totalSteps: totalSteps, epoch: epoch, loss: loss, learningRate: rate, gradientNorm: norm, tokens: tokens,
+      seconds: seconds, isLogged: state.step % options.logEvery == 0 || state.step == 1 || state.step == totalSteps)
+  }
+
+  private var epoch: Double {
+    Double(loader.position.epoch) + Double(loader.position.batch) / Double(max(1, loader.batchesInEpoch))
+  }
+
+  private func record(_ step: StepReport, in log: MetricsLog) throws {
+    if step.isLogged {
+      let window = state.window
+      try log.append(
+        MetricsRow(
+          step: step.step, epoch: step.epoch, loss: window.lossSum / Double(max(1, window.count)),
+          learningRate: step.learningRate, gradientNorm: step.gradientNorm, tokens: state.tokens,
+          tokensPerSecond: Double(window.tokens) / max(window.seconds, 1e-9), peakMemoryBytes: ProcessMemory.peakBytes))
+      state.window = TrainingState.Window()
+    }
+    observe(.step(step))
+  }
+
+  private var bestFolder: URL { output.appending(path: "best") }
+
+  /// Evaluates where it is time to, and keeps the best state.
+  ///
+  /// - Returns: whether the run should end.
+  private func evaluateIfDue(_ log: MetricsLog) throws -> Bool {
+    guard let evaluator, state.step > 0, state.evaluatedStep != state.step else { return false }
+    let atEnd = state.step == totalSteps
+    let due = options.evalEvery.map { state.step % $0 == 0 } ?? (loader.position.batch == loader.batchesInEpoch)
+    guard due || atEnd, let result = try evaluator.evaluate(model, shouldStop: shouldStop) else { return false }
+    guard result.loss.isFinite else {
+      throw TrainingError(
+        "step \(state.step): the evaluation loss is \(result.loss); the best state so far is in \(bestFolder.path)")
+    }
+    evalLoss = result.loss
+    state.evaluatedStep = state.step
+    let isBest = result.loss < (state.best?.loss ?? .infinity) - (options.earlyStopping?.minimumDelta ?? 0)
+    if isBest {
+      state.best = TrainingState.Best(loss: result.loss, step: state.step)
+      state.evaluationsSinceBest = 0
+      try part.save(to: bestFolder)
+    } else {
+      state.evaluationsSinceBest += 1
+    }
+    try log.append(
+      MetricsRow(
+        step: state.step, epoch: epoch, tokens: state.tokens, peakMemoryBytes: ProcessMemory.peakBytes, evalLoss: result.loss,
+        evalTokens: result.count))
+    observe(.evaluated(step: state.step, loss: result.loss, isBest: isBest))
+    guard let stopping = options.earlyStopping, state.evaluationsSinceBest >= stopping.patience, !atEnd else { return false }
+    observe(.stoppedEarly(step: state.step))
+    return true
+  }
+
+  private func saveIfDue() throws {
+    guard let every = options.saveEvery, state.step % every == 0 else { return }
+    try save()
+  }
+}

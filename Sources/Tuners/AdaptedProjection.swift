@@ -1,0 +1,107 @@
+import NN
+import Torch
+
+/// What a method adds to one projection.
+///
+/// A method is one file with its configuration and its delta. It sees the projection it changes, not that projection's result,
+/// so that it may change inputs, outputs or the weight itself.
+public protocol AdapterDelta: Module {
+  /// The changed projection's output. x [.., in] → [.., out].
+  func forward(_ x: Tensor, through base: any Projection) throws(TorchError) -> Tensor
+  /// A projection of its own that gives the same output; `base` stays as it is.
+  func merged(into base: any Projection) throws(TorchError) -> any Projection
+  /// What is saved, under the names that follow the projection's path: `lora_A.weight` …
+  var savedTensors: [(name: String, slot: ParameterSlot)] { get }
+}
+
+/// A projection with the deltas of the adapters installed on it; those that are active change its output.
+public final class AdaptedProjection: Module, Projection {
+  /// The projection as it was.
+  @Projected("base_layer") public private(set) var base: any Projection
+  /// The deltas by adapter name, in order of installation.
+  @NamedChildren("adapters", asModule: { $0 }) public private(set) var deltas: [(name: String, module: any AdapterDelta)]
+  /// The adapters that take part, in this order.
+  public private(set) var active: [String] = []
+
+  /// Wraps `base`, with no delta yet.
+  public init(_ base: any Projection) {
+    super.init()
+    self.base = base
+  }
+
+  /// Puts a delta beside the others, replacing one of that name.
+  func install(_ delta: any AdapterDelta, named name: String) {
+    deltas = deltas.filter { $0.name != name } + [(name, delta)]
+  }
+
+  /// Takes a delta away.
+  func remove(_ name: String) {
+    deltas = deltas.filter { $0.name != name }
+    active = active.filter { $0 != name }
+  }
+
+  /// Says which adapters take part; names that have no delta here are left out.
+  func activate(_ names: [String]) {
+    active = names.filter { name in deltas.contains { $0.name == name } }
+  }
+
+  /// The delta of an adapter.
+  public func delta(_ name: String) -> (any AdapterDelta)? { deltas.first { $0.name == name }?.module }
+
+  private var activeDeltas: [any AdapterDelta] { active.compactMap(delta) }
+
+  /// Features that go in.
+  public var inputSize: Int { base.inputSize }
+  /// Features that come out.
+  public var outputSize: Int { base.outputSize }
+  /// As the base stores its weight.
+  public var storesTransposed: Bool { base.storesTransposed }
+  /// The base's bias.
+  public var denseBias: Tensor? { base.denseBias }
+
+  /// The base's output changed by the active deltas, each seeing the one before as its base.
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
+    let deltas = activeDeltas
+    switch deltas.count {
+    case 0: return try base.forward(x)
+    case 1: return try deltas[0].forward(x, through: base)
+    default: return try deltas[deltas.count - 1].forward(x, through: ChainedProjection(base, deltas.dropLast()))
+    }
+  }
+
+  /// The base's weight.
+  public func denseWeight() throws(TorchError) -> Tensor { try base.denseWeight() }
+
+  /// A projection like the base with other numbers.
+  public func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection {
+    try base.replacing(weight: weight, bias: bias)
+  }
+
+  /// One projection that gives the same output as this one does now.
+  func merged() throws(TorchError) -> any Projection {
+    var result = base
+    for delta in activeDeltas { result = try delta.merged(into: result) }
+    return result
+  }
+}
+
+/// A projection as a later delta sees it: with the earlier ones already at work.
+private final class ChainedProjection: Module, Projection {
+  private let base: any Projection
+  private let delta: any AdapterDelta
+
+  init(_ base: any Projection, _ deltas: ArraySlice<any AdapterDelta>) {
+    self.base = deltas.count > 1 ? ChainedProjection(base, deltas.dropLast()) : base
+    delta = deltas[deltas.endIndex - 1]
+  }
+
+  var inputSize: Int { base.inputSize }
+  var outputSize: Int { base.outputSize }
+  var storesTransposed: Bool { base.storesTransposed }
+  var denseBias: Tensor? { base.denseBias }
+  func forward(_ x: Tensor) throws(TorchError) -> Tensor { try delta.forward(x, through: base) }
+  func denseWeight() throws(TorchError) -> Tensor { try delta.merged(into: base).denseWeight() }
+  func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection {
+    try base.replacing(weight: weight, bias: bias)
+  }
+}

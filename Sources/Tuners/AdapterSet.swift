@@ -1,0 +1,124 @@
+import NN
+import Torch
+
+/// The adapters of one model, by name, and which of them are at work.
+public final class AdapterSet {
+  /// The model they are installed in.
+  public let model: any CausalLM
+  /// The adapters in order of installation.
+  public private(set) var adapters: [Adapter] = []
+  /// The names of those at work, in the order they apply.
+  public private(set) var active: [String] = []
+
+  /// No adapters yet. Every parameter of `model` stops taking gradients.
+  public init(_ model: any CausalLM) throws(TorchError) {
+    self.model = model
+    try model.freeze()
+  }
+
+  /// The adapter of that name.
+  public subscript(name: String) -> Adapter? { adapters.first { $0.name == name } }
+
+  /// Installs a new adapter and makes it the only one at work.
+  ///
+  /// - Parameter strict: refuse a name in `target_modules` that matches nothing even if others match.
+  /// - Throws: ``TunerError`` where the name is taken or the method cannot be installed; the model is as before then.
+  @discardableResult
+  public func add(_ method: any TuningMethod, named name: String = "default", strict: Bool = true) throws -> Adapter {
+    guard self[name] == nil else { throw TunerError("there is an adapter “\(name)” already; give this one another name") }
+    guard !name.isEmpty, !name.contains(".") else {
+      throw TunerError("“\(name)” is no name for an adapter: it must not hold a dot")
+    }
+    let before = active
+    // Biases and whole modules are copied from the base, not from another adapter's own.
+    try activate([])
+    do {
+      let adapter = try method.install(in: model, named: name, strict: strict)
+      adapters.append(adapter)
+      try activate([name])
+      return adapter
+    } catch {
+      try activate(before)
+      throw error
+    }
+  }
+
+  /// Makes exactly these adapters work, in this order.
+  ///
+  /// - Throws: ``TunerError`` for a name that is not installed, or where two would replace the same parameter.
+  public func activate(_ names: [String]) throws(TunerError) {
+    var chosen: [Adapter] = []
+    for name in names {
+      guard let adapter = self[name] else {
+        throw TunerError("there is no adapter “\(name)”; installed are \(adapters.map(\.name).joined(separator: ", "))")
+      }
+      chosen.append(adapter)
+    }
+    try refuseConflicts(chosen)
+    for adapter in adapters { adapter.overlay.activate(false) }
+    for (_, slot) in model.projections() { (slot.value as? AdaptedProjection)?.activate(names) }
+    for adapter in chosen { adapter.overlay.activate(true) }
+    active = names
+  }
+
+  /// Takes an adapter out of the model.
+  public func remove(_ name: String) throws(TunerError) {
+    try activate(active.filter { $0 != name })
+    for (_, slot) in model.projections() {
+      guard let adapted = slot.value as? AdaptedProjection else { continue }
+      adapted.remove(name)
+      if adapted.deltas.isEmpty { slot.value = adapted.base }
+    }
+    adapters.removeAll { $0.name == name }
+  }
+
+  private func refuseConflicts(_ chosen: [Adapter]) throws(TunerError) {
+    var owner: [String: String] = [:]
+    for adapter in chosen {
+      for entry in adapter.overlay.entries {
+        if let other = owner.updateValue(adapter.name, forKey: entry.path) {
+          throw TunerError("the adapters “\(other)” and “\(adapter.name)” each bring their own “\(entry.path)”; use one of them")
+        }
+      }
+    }
+  }
+
+  /// Runs `body` on the base alone, as a reference policy does; the adapters come back even if it throws.
+  public func withAdaptersDisabled<Result>(_ body: () throws -> Result) throws -> Result {
+    let before = active
+    try activate([])
+    do {
+      let result = try body()
+      try activate(before)
+      return result
+    } catch {
+      try activate(before)
+      throw error
+    }
+  }
+
+  /// Folds the adapters at work into the model's own weights and takes all adapters out.
+  ///
+  /// Each changed projection is a new one, so the base's tensors stay untouched for whoever holds them.
+  public func mergeAndUnload() throws {
+    var merged: [(slot: ProjectionSlot, projection: any Projection)] = []
+    for (_, slot) in model.projections() {
+      if let adapted = slot.value as? AdaptedProjection { merged.append((slot, try adapted.merged())) }
+    }
+    for (slot, projection) in merged { slot.value = projection }
+    try keepOverlays()
+    for parameter in model.parameters() { try parameter.value.setRequiresGradient(false) }
+    adapters = []
+    active = []
+  }
+
+  /// Leaves the parameters that active adapters replaced in place, in the base's element type. (The bias of a merged
+  /// projection is in the new projection already.)
+  private func keepOverlays() throws(TorchError) {
+    for name in active {
+      for entry in self[name]?.overlay.entries ?? [] {
+        entry.slot.value = try entry.own.detached().to(entry.original.dtype)
+      }
+    }
+  }
+}
