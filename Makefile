@@ -29,8 +29,9 @@ build: bootstrap ## the program, optimized: .build/release/attune
 debug: bootstrap ## every target, unoptimized
 	$(SWIFT) build $(CHECKS)
 
+# One test at a time: they share libtorch's random generator and its count of live tensors.
 test: bootstrap ## build and run every test
-	$(SWIFT) test $(CHECKS)
+	$(SWIFT) test $(CHECKS) --no-parallel
 
 test-light: ## the tests of the targets that need no libtorch, in a build of their own
 	ATTUNE_WITHOUT_TORCH=1 $(SWIFT) test $(CHECKS) --scratch-path .build-light

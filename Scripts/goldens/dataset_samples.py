@@ -4,6 +4,7 @@ Output (Tests/Goldens/datasets/):
   formats.json     rows in Alpaca and ShareGPT, and the conversations LLaMA-Factory's converters make of them
   packing.json     lengths, capacity, and the rows of TRL's best-fit-decreasing packing (as lengths)
   masks.json       conversations, their ids and the assistant mask of transformers with a {% generation %} template
+  family-masks.json  the same with the small tokenizers of six model families in Tests/Goldens/tokenizers
   completions.json prompts and completions with ids and mask as TRL's SFT trainer prepares them
   quantiles.json   numbers and their nearest-rank quantiles by numpy (method "inverted_cdf")
 
@@ -100,7 +101,8 @@ def packing():
     write("packing.json", cases)
 
 
-MERGES = ["t h", "Ġ t", "i n", "h e", "Ġ a", "th e", "Ġt h", "e r", "o u", "in g", "Ġth e", "Ġ y", "Ġy ou", "l l", "o ll", "Ġ h"]
+MERGES = ["t h", "Ġ t", "i n", "h e", "Ġ a", "th e", "Ġt h", "e r", "o u", "in g", "Ġth e", "Ġ y", "Ġy ou", "l l", "o ll",
+          "Ġ h"]
 SPECIAL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
 TEMPLATE = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}"
@@ -132,17 +134,44 @@ def tokenizer():
     return fast
 
 
-def masks(fast):
+def conversations(count):
+    """Turns without white space in front: a token that joins it to the header's line end is the assistant's for transformers only."""
     words = ["the", "thing", "you", "hollow", "é", "你好", "😀", "her", "a", "\n", "<b>", "in"]
-    cases = []
-    for _ in range(40):
+    for _ in range(count):
         messages = [{"role": "system", "content": "be there"}] if RANDOM.random() < 0.4 else []
         for _ in range(RANDOM.randint(1, 4)):
             for role in ("user", "assistant"):
-                messages.append({"role": role, "content": " ".join(RANDOM.choices(words, k=RANDOM.randint(1, 6)))})
+                content = " ".join(RANDOM.choices(words, k=RANDOM.randint(1, 6)))
+                messages.append({"role": role, "content": content.lstrip() or "in"})
+        yield messages
+
+
+def masked(fast, count):
+    cases = []
+    for messages in conversations(count):
         made = fast.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
         cases.append({"messages": messages, "ids": list(made["input_ids"]), "mask": list(made["assistant_masks"])})
-    write("masks.json", {"merges": MERGES, "special": SPECIAL, "cases": cases})
+    return cases
+
+
+def masks(fast):
+    write("masks.json", {"merges": MERGES, "special": SPECIAL, "cases": masked(fast, 40)})
+
+
+FAMILIES = {
+    "smollm2": "<|im_end|>", "qwen2": "<|im_end|>", "llama3": "<|eot_id|>", "llama2": "</s>", "gemma": "</s>", "mistral": "</s>",
+}
+
+
+def family_masks():
+    out = {}
+    for name, closing in FAMILIES.items():
+        path = OUT.parent / "tokenizers" / name / "tokenizer.json"
+        fast = PreTrainedTokenizerFast(tokenizer_file=str(path))
+        assert fast.convert_tokens_to_ids(closing) is not None, (name, closing)
+        fast.chat_template = TEMPLATE.replace("<|im_end|>", closing)
+        out[name] = {"closing": closing, "cases": masked(fast, 12)}
+    write("family-masks.json", out)
 
 
 def completions(fast):
@@ -177,3 +206,4 @@ if __name__ == "__main__":
     masks(fast)
     completions(fast)
     quantiles()
+    family_masks()

@@ -134,9 +134,12 @@ def qwen2():
     return tokenizer
 
 
+def smollm2_splitting():
+    return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level(use_regex=True)])
+
+
 def smollm2():
-    pre = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level(use_regex=True)])
-    return bytewise(pre, [], first=special("<|endoftext|>", "<|im_start|>", "<|im_end|>"))
+    return bytewise(smollm2_splitting(), [], first=special("<|endoftext|>", "<|im_start|>", "<|im_end|>"))
 
 
 def sentencepiece(normalizer=None, pre=None, decoder_start=None):
@@ -263,6 +266,7 @@ def write_smollm2(gguf):
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).backend_tokenizer
+    tokenizer.pre_tokenizer = smollm2_splitting()  # transformers does not read tokenizer.ggml.pre
     chosen = [text for text in HARD + MARKERS if len(text) < 200][:: 2] + ["<|im_start|>user\nWhat's 2+2?<|im_end|>\n<|im_start|>assistant\n"]
     write_compact(FOLDER / "smollm2-ids.json", [{"text": text, "ids": tokenizer.encode(text, add_special_tokens=False).ids} for text in chosen])
 

@@ -11,6 +11,10 @@ import Text
     return try DatasetsTests.learnt(#require(fitted.pieces.first), bytes)
   }
 
+  private func messages(_ item: JSON) throws -> [Message] {
+    try #require(item["messages"]?.array).map { Message(role: $0["role"]?.string ?? "", content: $0["content"]?.string) }
+  }
+
   /// ids and masks of 40 random conversations, against transformers' `return_assistant_tokens_mask`.
   @Test func agreesWithTransformersOnConversations() throws {
     let expected = try golden("masks.json")
@@ -19,10 +23,22 @@ import Text
     let cases = try #require(expected["cases"]?.array)
     #expect(cases.count == 40)
     for item in cases {
-      let messages = try #require(item["messages"]?.array).map {
-        Message(role: $0["role"]?.string ?? "", content: $0["content"]?.string)
-      }
-      let tokens = try encoder.tokens(of: Sample(.conversation(messages), location: nowhere))
+      let tokens = try encoder.tokens(of: Sample(.conversation(messages(item)), location: nowhere))
+      #expect(tokens.ids.map(Int.init) == item["ids"]?.ints)
+      #expect(tokens.trained.map { $0 ? 1 : 0 } == item["mask"]?.ints)
+    }
+  }
+
+  /// The same with the tokenizers of six model families: byte-level and SentencePiece, with and without a space in front.
+  @Test(arguments: ["smollm2", "qwen2", "llama3", "llama2", "gemma", "mistral"])
+  func agreesWithTransformersOnRealTokenizers(_ family: String) throws {
+    let expected = try #require(golden("family-masks.json")[family])
+    let tokenizer = try BPETokenizer(tokenizerJSON: goldenBytes("tokenizers/\(family)/tokenizer.json"))
+    let encoder = try encoder(tokenizer: tokenizer, renderer: ChatML(closing: try #require(expected["closing"]?.string)))
+    let cases = try #require(expected["cases"]?.array)
+    #expect(cases.count == 12)
+    for item in cases {
+      let tokens = try encoder.tokens(of: Sample(.conversation(messages(item)), location: nowhere))
       #expect(tokens.ids.map(Int.init) == item["ids"]?.ints)
       #expect(tokens.trained.map { $0 ? 1 : 0 } == item["mask"]?.ints)
     }

@@ -44,9 +44,9 @@ struct ReferenceRun {
     let settings = json["settings"]
     var options = TrainingOptions()
     options.maxSteps = steps.count
-    options.gradientAccumulation = settings?["gradient_accumulation_steps"]?.int ?? 1
+    options.gradientAccumulation = settings?["accumulation"]?.int ?? 1
     options.learningRate = settings?["learning_rate"]?.double ?? 0
-    options.schedule = Schedule.Kind(rawValue: settings?["lr_scheduler_type"]?.string ?? "") ?? .constant
+    options.schedule = Schedule.Kind(rawValue: settings?["schedule"]?.string ?? "") ?? .constant
     options.warmupSteps = settings?["warmup_steps"]?.int ?? 0
     options.optimizer = AdamW.Settings(weightDecay: settings?["weight_decay"]?.double ?? 0)
     options.maxGradientNorm = settings?["max_grad_norm"]?.double
@@ -72,7 +72,7 @@ struct ReferenceRun {
     }
     var options = options()
     change(&options)
-    let batchSize = json["settings"]?["per_device_train_batch_size"]?.int ?? 2
+    let batchSize = json["settings"]?["batch_size"]?.int ?? 2
     let loader = try DataLoader(
       samples: try samples(), batchSize: packedLength == nil ? batchSize : 1, packedLength: packedLength, order: order)
     let trainer = try Trainer(

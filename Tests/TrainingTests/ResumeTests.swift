@@ -1,15 +1,12 @@
 import Checkpoints
 import Datasets
 import Foundation
-import Objectives
 import TestSupport
 import Testing
 import Text
 import Torch
 import Training
 import Tuners
-
-enum TestObjective { static let sft = SupervisedFineTuning() }
 
 /// A run that is stopped and goes on ends as if it had never stopped.
 @Suite(.serialized) struct ResumeTests {

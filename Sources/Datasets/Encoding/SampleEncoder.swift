@@ -41,7 +41,9 @@ public struct SampleEncoder: Sendable {
     self.spans = spans
     endOfText = tokenizer.special.eos.flatMap { tokenizer.id(of: $0) }
     beginOfText = tokenizer.special.bos.flatMap { tokenizer.id(of: $0) }
-    prefix = Array(tokenizer.encode("a", addSpecialTokens: true).prefix { tokenizer.isSpecial($0) })
+    let plain = tokenizer.encode("a", addSpecialTokens: false)
+    let whole = tokenizer.encode("a", addSpecialTokens: true)
+    prefix = Array(whole.prefix(whole.indices.first { whole[$0...].starts(with: plain) } ?? 0))
   }
 
   /// The tokens of a sample with their mask, before anything is cut.

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import OrderedCollections
 import Text
 
 /// A model's tokenizer and chat template, which need no weights.

@@ -18,6 +18,8 @@ struct TemplateArithmetic {
   }
 
   func binary(_ sign: TemplateBinaryOperator, _ left: TemplateValue, _ right: TemplateValue) throws -> TemplateValue {
+    if sign == .add, let joined = try joinedMarkup(left, right) { return joined }
+    let (left, right) = (left.unmarked, right.unmarked)
     if sign == .modulo, case .string(let format) = left {
       return .string(try TemplateFormatting(budget: budget).percent(format, right))
     }
@@ -105,6 +107,18 @@ struct TemplateArithmetic {
     case (.sequence(let one), .sequence(let other)) where one.kind == other.kind && (one.kind == .list || one.kind == .tuple):
       try budget.charge(elements: one.elements.count + other.elements.count)
       return .sequence(try TemplateSequence(one.kind, one.elements + other.elements))
+    default: return nil
+    }
+  }
+
+  /// A marked-up string and what is added to it, escaped.
+  private func joinedMarkup(_ left: TemplateValue, _ right: TemplateValue) throws -> TemplateValue? {
+    switch (left, right) {
+    case (.markup(let one), .markup(let other)):
+      try budget.charge(appending: other.utf8.count, to: one.utf8.count)
+      return .markup(one + other)
+    case (.markup, .string(let other)): return try joinedMarkup(left, .markup(try TextEscape.html(other, budget)))
+    case (.string(let one), .markup): return try joinedMarkup(.markup(try TextEscape.html(one, budget)), right)
     default: return nil
     }
   }

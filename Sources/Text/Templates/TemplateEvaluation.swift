@@ -5,6 +5,11 @@ extension TemplateInterpreter {
   ///
   /// - Parameter caller: what a macro called at the top of `expression` gets as `caller`.
   func evaluate(_ expression: TemplateExpression, caller: TemplateCallable? = nil) throws -> TemplateValue {
+    try evaluateMarked(expression, caller).unmarked
+  }
+
+  /// As ``evaluate(_:caller:)``, telling marked-up strings from plain ones.
+  func evaluateMarked(_ expression: TemplateExpression, _ caller: TemplateCallable? = nil) throws -> TemplateValue {
     try budget.charge()
     switch expression.form {
     case .constant(let constant): return TemplateValue(constant)
@@ -38,7 +43,7 @@ extension TemplateInterpreter {
     switch expression.form {
     case .unary(let sign, let operand): return try arithmetic.unary(sign, try evaluate(operand))
     case .binary(let sign, let left, let right):
-      let operands = (try evaluate(left), try evaluate(right))
+      let operands = (try evaluateMarked(left), try evaluateMarked(right))
       at(expression.line)
       return try arithmetic.binary(sign, operands.0, operands.1)
     case .concatenation(let parts): return try concatenate(parts)
@@ -50,8 +55,8 @@ extension TemplateInterpreter {
       return first.isTrue ? first : try evaluate(right)
     case .comparison(let first, let rest): return .bool(try compare(first, rest))
     case .conditional(let test, let then, let otherwise):
-      if try evaluate(test).isTrue { return try evaluate(then) }
-      if let otherwise { return try evaluate(otherwise) }
+      if try evaluate(test).isTrue { return try evaluateMarked(then) }
+      if let otherwise { return try evaluateMarked(otherwise) }
       let reason =
         "the inline if-expression on line \(expression.line) evaluated to false and no else section was defined."
       return .undefined(.because(reason))

@@ -58,10 +58,10 @@ enum TemplateFilters {
     "capitalize": onText("capitalize") { _, text, _ in .string(TextCase.capitalize(text)) },
     "title": onText("title") { _, text, _ in .string(TextCase.titleWords(text)) },
     "trim": onText("trim", ["chars"]) { _, text, given in .string(TextTrim.trim(text, try given.text(0))) },
-    "safe": onText("safe") { _, text, _ in .string(text) },
-    "escape": onText("escape") { interpreter, text, _ in try escape(interpreter, text) },
-    "e": onText("e") { interpreter, text, _ in try escape(interpreter, text) },
-    "forceescape": onText("forceescape") { interpreter, text, _ in try escape(interpreter, text) },
+    "safe": onText("safe") { _, text, _ in .markup(text) },
+    "escape": onText("escape") { try escape($0, $1, $2) },
+    "e": onText("e") { try escape($0, $1, $2) },
+    "forceescape": onText("forceescape") { try escape($0, $1, $2) },
     "replace": onText("replace", ["old", "new", "count"], required: 2) { interpreter, text, given in
       let old = try interpreter.text(of: given[0] ?? .none)
       let new = try interpreter.text(of: given[1] ?? .none)
@@ -105,20 +105,10 @@ enum TemplateFilters {
     return "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
   }
 
-  private static func escape(_ interpreter: TemplateInterpreter, _ text: String) throws -> TemplateValue {
-    try interpreter.budget.charge(repeating: 5, count: text.utf8.count)
-    var out = ""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "&": out += "&amp;"
-      case "<": out += "&lt;"
-      case ">": out += "&gt;"
-      case "'": out += "&#39;"
-      case "\"": out += "&#34;"
-      default: out.unicodeScalars.append(scalar)
-      }
-    }
-    return .string(out)
+  private static func escape(
+    _ interpreter: TemplateInterpreter, _ text: String, _ given: TemplateParameters
+  ) throws -> TemplateValue {
+    .markup(try TextEscape.html(text, interpreter.budget))
   }
 
   private static func indent(
@@ -179,6 +169,18 @@ enum TemplateFilters {
     },
   ]
 
+  private static func powerOfTen(_ exponent: Int) -> Int { (0..<exponent).reduce(1) { power, _ in power * 10 } }
+
+  /// The nearest multiple, the even one of two equally near.
+  private static func rounded(_ number: Int, toMultipleOf unit: Int) -> Int {
+    let (quotient, remainder) = number.quotientAndRemainder(dividingBy: unit)
+    let half = remainder.magnitude.multipliedReportingOverflow(by: 2)
+    let isAbove = half.overflow || half.partialValue > unit.magnitude
+    let isTie = half.partialValue == unit.magnitude && !quotient.isMultiple(of: 2)
+    let away = isAbove || isTie ? (number < 0 ? -1 : 1) : 0
+    return (quotient + away).multipliedReportingOverflow(by: unit).partialValue
+  }
+
   private static func rounded(_ value: TemplateValue, precision: Int, method: String) throws -> TemplateValue {
     guard let number = value.number else { throw TemplateFailure("type \(value.typeName) cannot be rounded") }
     guard (-300...300).contains(precision) else { throw TemplateFailure("round() needs a precision from -300 to 300") }
@@ -188,6 +190,7 @@ enum TemplateFilters {
     case "floor": return .double((number * scale).rounded(.down) / scale)
     case "common":
       if case .int = value, precision >= 0 { return value }
+      if case .int(let whole) = value, precision > -19 { return .int(rounded(whole, toMultipleOf: powerOfTen(-precision))) }
       guard precision >= 0, number.isFinite else { return .double((number * scale).rounded(.toNearestOrEven) / scale) }
       return .double(Double(String(format: "%.*f", precision, number)) ?? number)
     default: throw TemplateFailure("method must be common, ceil or floor")

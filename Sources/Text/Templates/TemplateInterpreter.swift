@@ -131,7 +131,7 @@ final class TemplateInterpreter {
     case .output(let values): for value in values { try emit(try text(of: try evaluate(value))) }
     case .branch(let branches, let otherwise): return try execute(branches, otherwise)
     case .loop(let loop): return try deeper { try execute(loop) }
-    case .assign(let target, let value): try assign(target, try evaluate(value))
+    case .assign(let target, let value): try assign(target, try evaluateMarked(value))
     case .assignBlock(let target, let filters, let body): return try assign(target, filters, body)
     case .macro(let definition): scope.assign(definition.name, .callable(macro(definition)))
     case .callBlock(let call, let caller): try emit(try text(of: try evaluate(call, caller: macro(caller))))

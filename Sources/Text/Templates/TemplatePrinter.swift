@@ -10,7 +10,7 @@ struct TemplatePrinter {
   static func string(of value: TemplateValue, _ budget: TemplateBudget) throws -> String {
     switch value {
     case .undefined: return ""
-    case .string(let text): return text
+    case .string(let text), .markup(let text): return text
     default: return try representation(of: value, budget)
     }
   }
@@ -41,7 +41,7 @@ struct TemplatePrinter {
     case .bool(let value): try append(value ? "True" : "False")
     case .int(let value): try append(String(value))
     case .double(let value): try append(JSON.python(value))
-    case .string(let value): try append(Self.quoted(value, budget))
+    case .string(let value), .markup(let value): try append(Self.quoted(value, budget))
     case .sequence(let value): try write(value)
     case .dict(let value): try write(value)
     case .namespace(let value):

@@ -8,6 +8,8 @@ enum TemplateValue {
   case int(Int)
   case double(Double)
   case string(String)
+  /// A string that `safe` or `escape` gave: adding to it escapes what is added. Everything else takes it for a string.
+  case markup(String)
   case sequence(TemplateSequence)
   case dict(TemplateDict)
   case iterator(TemplateIterator)
@@ -198,11 +200,17 @@ extension TemplateValue {
     case .bool(let value): value
     case .int(let value): value != 0
     case .double(let value): value != 0
-    case .string(let value): !value.isEmpty
+    case .string(let value), .markup(let value): !value.isEmpty
     case .sequence(let value): !value.elements.isEmpty
     case .dict(let value): !value.members.isEmpty
     case .iterator, .namespace, .loop, .callable: true
     }
+  }
+
+  /// The value with a marked-up string taken for a plain one.
+  var unmarked: TemplateValue {
+    if case .markup(let text) = self { return .string(text) }
+    return self
   }
 
   var isUndefined: Bool {
@@ -233,7 +241,7 @@ extension TemplateValue {
     case .bool: "bool"
     case .int: "int"
     case .double: "float"
-    case .string: "str"
+    case .string, .markup: "str"
     case .sequence(let value):
       switch value.kind {
       case .list: "list"

@@ -103,14 +103,14 @@ struct TokenizerFile {
   private mutating func readSpacedMerge(_ parser: inout JSONParser) throws(JSONError) {
     let start = merges.bytes.count
     try parser.string(into: &merges.bytes)
-    let text = merges.bytes[start...]
-    if text.starts(with: "#version".utf8) {
+    // No slice of the bytes is kept: changing them under it would copy them all.
+    let isVersion = merges.bytes[start...].starts(with: "#version".utf8)
+    let space = merges.bytes[start...].firstIndex(of: 0x20)
+    let lastSpace = merges.bytes[start...].lastIndex(of: 0x20)
+    guard !isVersion, let space, space == lastSpace else {
       merges.bytes.removeSubrange(start...)
+      if !isVersion { noteMalformedMerge() }
       return
-    }
-    guard let space = text.firstIndex(of: 0x20), space == text.lastIndex(of: 0x20) else {
-      merges.bytes.removeSubrange(start...)
-      return noteMalformedMerge()
     }
     merges.bytes.remove(at: space)
     merges.ends.append(space)

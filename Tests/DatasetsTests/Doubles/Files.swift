@@ -37,9 +37,13 @@ final class Scratch {
 }
 
 /// A golden file of this area.
-func golden(_ name: String) throws -> JSON {
-  let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-  return try JSON(parsing: Data(contentsOf: tests.appendingPathComponent("Goldens/datasets/\(name)")))
+func golden(_ name: String) throws -> JSON { try JSON(parsing: goldenBytes("datasets/\(name)")) }
+
+/// A golden file of any area.
+func goldenBytes(_ path: String) throws -> [UInt8] {
+  let tests = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+  return Array(try Data(contentsOf: tests.appendingPathComponent("Goldens/" + path)))
 }
 
 extension JSON {

@@ -39,9 +39,13 @@ extension ScalarTraits {
   /// The traits of every scalar of the Basic Multilingual Plane, computed once: 5 bits of category, 2 of properties.
   private static let table: [UInt8] = (UInt32(0)..<0x1_0000).map { packed($0) }
 
+  /// The version of Unicode whose assignments count: that of the reference implementation. Later scalars are unassigned.
+  private static let unicodeVersion = 16
+
   private static func packed(_ value: UInt32) -> UInt8 {
-    guard let scalar = Unicode.Scalar(value) else { return UInt8(names.count - 3) }
+    guard let scalar = Unicode.Scalar(value) else { return Unicode.GeneralCategory.surrogate.bit }
     let properties = scalar.properties
+    if let age = properties.age, age.major > unicodeVersion { return Unicode.GeneralCategory.unassigned.bit }
     return properties.generalCategory.bit | (properties.isWhitespace ? 0x20 : 0) | (properties.isAlphabetic ? 0x40 : 0)
   }
 
