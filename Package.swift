@@ -101,7 +101,8 @@ let package = Package(
   products: withoutTorch
     ? []
     : [
-      .library(name: "Attune", targets: ["NN"])
+      .executable(name: "attune", targets: ["attune"]),
+      .library(name: "Attune", targets: ["Recipes"]),
     ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")
