@@ -19,6 +19,7 @@ struct Attune: ParsableCommand {
       """,
     version: version,
     groupedSubcommands: [
+      CommandGroup(name: "Tune", subcommands: [Tune.self, QuickstartCommand.self]),
       CommandGroup(name: "Use", subcommands: [Generate.self, Score.self, Tokenize.self]),
       CommandGroup(name: "Look after", subcommands: [DataCommand.self, ModelsCommand.self, Doctor.self]),
     ])
