@@ -76,7 +76,7 @@ let heavy: [Target] = [
   library("TestSupport", ["Checkpoints", "Models", "NN", "Text", "Torch"]),
   tests("CTorch", []),
   tests("Torch", ["CTorch", "TestSupport"]),
-  tests("NN", ["Torch", "Text", "TestSupport"]),
+  tests("NN", ["Torch", "Checkpoints", "TestSupport"]),
   tests("Checkpoints", ["Torch", "Text", "CTorch", collections, "TestSupport"]),
   tests("Models", ["NN", "Torch", "Text", "Checkpoints", "TestSupport"]),
   tests("Tuners", ["NN", "Models", "Torch", "Text", "Checkpoints", "TestSupport", collections]),
@@ -101,7 +101,8 @@ let package = Package(
   products: withoutTorch
     ? []
     : [
-      .library(name: "Attune", targets: ["NN"])
+      .executable(name: "attune", targets: ["attune"]),
+      .library(name: "Attune", targets: ["Recipes"]),
     ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")

@@ -155,7 +155,7 @@ def masked(fast, count):
 
 
 def masks(fast):
-    write("masks.json", {"merges": MERGES, "special": SPECIAL, "cases": masked(fast, 40)})
+    write("masks.json", {"template": TEMPLATE, "merges": MERGES, "special": SPECIAL, "cases": masked(fast, 40)})
 
 
 FAMILIES = {

@@ -36,9 +36,22 @@ public struct CheckpointError: Error, Sendable, Hashable, CustomStringConvertibl
     self.remedy = remedy
   }
 
+  /// Path, part, problem and remedy in one line.
   public var description: String {
-    let place = subject.map { "\(path): \($0)" } ?? path
-    return "\(place): \(problem)" + (remedy.map { ". \($0)" } ?? "")
+    let place = subject.map { "\(path): \(CheckpointError.printable($0))" } ?? path
+    return "\(place): \(CheckpointError.printable(problem))" + (remedy.map { ". \($0)" } ?? "")
+  }
+
+  /// Text from a file as a terminal can show it: control characters as escapes, and not without end.
+  private static func printable(_ text: String) -> String {
+    let limit = 600
+    var shown = ""
+    for (index, scalar) in text.unicodeScalars.enumerated() {
+      if index == limit { return shown + "…" }
+      let isControl = scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format
+      if isControl { shown += scalar.escaped(asASCII: true) } else { shown.unicodeScalars.append(scalar) }
+    }
+    return shown
   }
 
   /// A system call that failed, with the system's own words.

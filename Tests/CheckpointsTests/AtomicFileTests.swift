@@ -48,7 +48,10 @@ struct AtomicFileTests {
     let file = try folder.write("x", to: "file")
     let below = file.appendingPathComponent("a")
     #expect(failure { try AtomicFile.write("x", to: below) } == "\(below.path): cannot create: Not a directory")
-    #expect(failure { try AtomicFile.write("x", to: folder.url) }?.contains("it is a folder") == true)
+    let folderThere = failure { try AtomicFile.write("x", to: folder.url) }
+    #expect(folderThere == "\(folder.url.path): cannot write a file here: there is a folder or a device")
+    #expect(
+      failure { try AtomicFile.write("x", to: URL(fileURLWithPath: "/dev/null")) }?.hasPrefix("/dev/null: cannot write") == true)
   }
 
   @Test func fullDiskIsNamed() throws {

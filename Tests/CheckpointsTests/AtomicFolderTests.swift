@@ -78,6 +78,15 @@ struct AtomicFolderTests {
     #expect(try folder.entries == ["step-10"])
   }
 
+  @Test func aFileOfTheNameStays() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("mine", to: "step-10")
+    let text = failure { try AtomicFolder.write(to: file) { _ in } }
+    #expect(text == "\(file.path): cannot make a folder here: there is a file of this name")
+    #expect(try contents(file) == Array("mine".utf8))
+    #expect(try folder.entries == ["step-10"])
+  }
+
   @Test func aFolderThatLostAPartIsNotWhole() throws {
     let folder = try TemporaryFolder()
     let url = folder.file("step-10")

@@ -155,6 +155,16 @@ struct SafetensorsTests {
     #expect(text.contains(reason))
   }
 
+  @Test func namesInErrorsAreSafeToPrint() throws {
+    let folder = try TemporaryFolder()
+    let long = String(repeating: "n", count: 100_000)
+    let url = try folder.write(safetensors(#"{"\u001b[2J\n\u202e\#(long)":{}}"#, dataCount: 0), to: "a")
+    let text = try #require(failure { _ = try SafetensorsFile(url) })
+    #expect(text.hasPrefix(#"\#(url.path): tensor “\u{1B}[2J\n\u{202E}nnn"#))
+    #expect(text.hasSuffix("nn…: has no “dtype”"))
+    #expect(text.count < 1000)
+  }
+
   @Test func missingFilesAndFoldersAreNamed() throws {
     let folder = try TemporaryFolder()
     let url = folder.file("none.safetensors")

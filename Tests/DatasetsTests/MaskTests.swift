@@ -15,11 +15,14 @@ import Text
     try #require(item["messages"]?.array).map { Message(role: $0["role"]?.string ?? "", content: $0["content"]?.string) }
   }
 
-  /// ids and masks of 40 random conversations, against transformers' `return_assistant_tokens_mask`.
-  @Test func agreesWithTransformersOnConversations() throws {
+  /// ids and masks of 40 random conversations, against transformers' `return_assistant_tokens_mask`: through the marks of a template
+  /// with `{% generation %}`, and through a renderer without any.
+  @Test(arguments: [true, false]) func agreesWithTransformersOnConversations(_ isMarked: Bool) throws {
     let expected = try golden("masks.json")
     let merges = try #require(expected["merges"]?.array).compactMap(\.string)
-    let encoder = try encoder(tokenizer: ByteTokenizer(merges: merges))
+    let source = try #require(expected["template"]?.string)
+    let template = try ChatTemplate(source: source, name: "golden", specialTokens: SpecialTokens())
+    let encoder = try encoder(tokenizer: ByteTokenizer(merges: merges), renderer: isMarked ? template : ChatML())
     let cases = try #require(expected["cases"]?.array)
     #expect(cases.count == 40)
     for item in cases {

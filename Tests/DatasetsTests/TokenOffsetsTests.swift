@@ -10,6 +10,28 @@ import Text
     #expect(offsets == [0, 3, 4, 5, 7, 11, 21, 22])
   }
 
+  /// The hard texts of the tokenizers' own tests: only Qwen2, which composes characters, fails to spell two of them.
+  @Test(arguments: [
+    ("gpt2", 0), ("llama3", 0), ("qwen2", 2), ("smollm2", 0), ("llama2", 0), ("mistral", 0), ("metaspace-always", 0),
+    ("gemma", 0),
+    ("deepseek", 0), ("possessive", 0), ("han", 0),
+  ])
+  func realTokenizersSpellTheirTexts(_ family: String, _ failures: Int) throws {
+    let tokenizer = try BPETokenizer(tokenizerJSON: goldenBytes("tokenizers/\(family)/tokenizer.json"))
+    let cases = try JSON(parsing: goldenBytes("tokenizers/\(family)/cases.json"))["texts"]?.array ?? []
+    #expect(cases.count > 100)
+    var failed = 0
+    for text in cases.compactMap({ $0["text"]?.string }) {
+      guard let (ids, offsets) = try? tokenizer.encodeWithOffsets(text) else {
+        failed += 1
+        continue
+      }
+      #expect(ids == tokenizer.encode(text, addSpecialTokens: false) && offsets.count == ids.count)
+      #expect(zip(offsets, offsets.dropFirst()).allSatisfy { $0 <= $1 } && offsets.last ?? 0 <= text.utf8.count)
+    }
+    #expect(failed == failures)
+  }
+
   @Test func aSpaceInFrontIsAllowed() throws {
     for text in ["the all", " the", "", " "] {
       let (_, offsets) = try RewritingTokenizer(base: base, habit: .prefixesSpace).encodeWithOffsets(text)

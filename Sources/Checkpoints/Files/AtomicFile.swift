@@ -38,8 +38,8 @@ public enum AtomicFile {
   private static func create(for path: String) throws(CheckpointError) -> (descriptor: Int32, path: String) {
     var replaced = stat()
     let replaces = stat(path, &replaced) == 0
-    guard !replaces || replaced.st_mode & S_IFMT != S_IFDIR else {
-      throw CheckpointError(.system(EISDIR), at: path, "cannot write a file here: it is a folder")
+    guard !replaces || replaced.st_mode & S_IFMT == S_IFREG else {
+      throw CheckpointError(.system(EEXIST), at: path, "cannot write a file here: there is a folder or a device")
     }
     while true {
       let temporary = TemporaryName.fresh(for: path)

@@ -7,7 +7,7 @@ import Foundation
 /// the name changes hands. An existing folder is exchanged with the new one in one step. Where the file system has no such step,
 /// the old folder is first moved to `NAME.old-…`; ``settle(_:)`` brings it back if the process stops in between.
 public enum AtomicFolder {
-  /// Makes or replaces a folder through `body`.
+  /// Makes or replaces a folder through `body`. All that an existing folder held goes with it.
   ///
   /// - Parameters:
   ///   - url: the folder to make; the one above it must exist.
@@ -23,6 +23,10 @@ public enum AtomicFolder {
   ) throws -> Result {
     let path = url.path
     try settle(url)
+    var replaced = stat()
+    guard lstat(path, &replaced) != 0 || replaced.st_mode & S_IFMT == S_IFDIR else {
+      throw CheckpointError(.system(EEXIST), at: path, "cannot make a folder here: there is a file of this name")
+    }
     TemporaryName.removeStale(beside: url)
     let (descriptor, temporary) = try create(for: path)
     defer { close(descriptor) }

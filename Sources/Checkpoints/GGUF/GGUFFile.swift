@@ -28,10 +28,13 @@ public final class GGUFFile: CheckpointSource {
   /// The key-value pairs at the head of the file.
   public var metadata: GGUFMetadata { header.metadata }
 
+  /// Where the file is.
   public var path: String { file.path }
 
+  /// The names as the file has them, in its order.
   public var names: [String] { Array(header.entries.keys) }
 
+  /// What the header says of a tensor; nil where there is none of that name.
   public func info(_ name: String) -> TensorInfo? {
     header.entries[name].map {
       TensorInfo(shape: $0.shape, dtype: $0.type.dtype, storedType: $0.type.name, byteCount: $0.range.count)
@@ -46,6 +49,7 @@ public final class GGUFFile: CheckpointSource {
     return try withExtendedLifetime(file) { try body(bytes(of: entry)) }
   }
 
+  /// A tensor in the layout of the file, expanded where it is quantized. See ``CheckpointSource/tensor(_:as:)``.
   public func tensor(_ name: String, as dtype: DType?) throws -> Tensor { try tensor(name, as: dtype, rows: .same) }
 
   /// A tensor with its rows put in the model's order. Quantized and floating-point weights are converted to `float32` and `bfloat16`

@@ -64,16 +64,20 @@ public final class GGUFModel: CheckpointSource {
     }
   }
 
+  /// Where the file is.
   public var path: String { file.path }
 
+  /// Hugging Face's names, in the order of the file.
   public var names: [String] { Array(sources.keys) }
 
+  /// What the header says of a tensor; nil where there is none of that name.
   public func info(_ name: String) -> TensorInfo? {
     guard let source = sources[name], let info = file.info(source.name) else { return nil }
     let shape = source.layout == .transposed ? info.shape.reversed() : info.shape
     return TensorInfo(shape: shape, dtype: info.dtype, storedType: info.storedType, byteCount: info.byteCount)
   }
 
+  /// A tensor in Hugging Face's layout, expanded where it is quantized. See ``CheckpointSource/tensor(_:as:)``.
   public func tensor(_ name: String, as dtype: DType?) throws -> Tensor {
     guard let source = sources[name] else { throw absent(name) }
     switch source.layout {

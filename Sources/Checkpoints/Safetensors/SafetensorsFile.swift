@@ -16,19 +16,23 @@ public final class SafetensorsFile: CheckpointSource {
     header = try SafetensorsHeader(file.bytes, path: file.path)
   }
 
+  /// Where the file is.
   public var path: String { file.path }
 
+  /// The names, in the order of their bytes.
   public var names: [String] { Array(header.entries.keys) }
 
   /// The free text of the header's `__metadata__`.
   public var metadata: [String: String] { header.metadata }
 
+  /// What the header says of a tensor; nil where there is none of that name.
   public func info(_ name: String) -> TensorInfo? {
     header.entries[name].map {
       TensorInfo(shape: $0.shape, dtype: $0.type.dtype, storedType: $0.type.rawValue, byteCount: $0.range.count)
     }
   }
 
+  /// A tensor over the mapped file, or a converted copy. See ``CheckpointSource/tensor(_:as:)``.
   public func tensor(_ name: String, as dtype: DType?) throws -> Tensor {
     guard let entry = header.entries[name] else { throw absent(name) }
     guard let stored = entry.type.dtype else {

@@ -47,12 +47,16 @@ public final class ShardedSafetensors: CheckpointSource {
     return try SafetensorsFile(url)
   }
 
+  /// Where the index is.
   public var path: String { index.path }
 
+  /// The names, in the order of the index.
   public var names: [String] { Array(fileOf.keys) }
 
+  /// What the header says of a tensor; nil where there is none of that name.
   public func info(_ name: String) -> TensorInfo? { shard(name)?.info(name) }
 
+  /// A tensor over the mapped file that holds it, or a converted copy. See ``CheckpointSource/tensor(_:as:)``.
   public func tensor(_ name: String, as dtype: DType?) throws -> Tensor {
     guard let shard = shard(name) else { throw absent(name) }
     return try shard.tensor(name, as: dtype)

@@ -26,11 +26,11 @@ public struct SampleEncoder: Sendable {
   ///
   /// - Parameters:
   ///   - renderer: the model's chat template; nil where it has none, so that conversations are refused.
-  ///   - spans: finds the assistant's turns in a rendered conversation.
+  ///   - spans: finds the assistant's turns in a rendered conversation; by default from what the template renders.
   /// - Throws: ``DatasetError`` where the settings make no sense.
   public init(
     tokenizer: any Tokenizer, renderer: (any ChatRenderer)?, settings: EncodingSettings = EncodingSettings(),
-    spans: @escaping SpanFinder
+    spans: @escaping SpanFinder = { try assistantSpans(of: $0, tools: $1, using: $2) }
   ) throws {
     if let length = settings.maxLength, length < 2 {
       throw DatasetError("max_length is \(length)", cure: "Give it at least 2: the first token is never a target")

@@ -21,22 +21,12 @@ struct ChatML: ChatRenderer {
   }
 
   private func body(_ message: Message) -> String { (message.content ?? "") + message.toolCalls.map { $0.text() }.joined() }
-
-  /// Each of the assistant's turns from behind its header to behind its closing, by rendering turn after turn.
-  static let spans: SampleEncoder.SpanFinder = { messages, tools, renderer in
-    var spans: [Range<Int>] = []
-    for index in messages.indices where messages[index].role == "assistant" {
-      let before = try renderer.render(Array(messages[..<index]), tools: tools, addGenerationPrompt: true).utf8.count
-      let after = try renderer.render(Array(messages[...index]), tools: tools, addGenerationPrompt: false).utf8.count
-      spans.append(before..<after - 1)
-    }
-    return (try renderer.render(messages, tools: tools, addGenerationPrompt: false), spans)
-  }
 }
 
 /// An encoder over the doubles.
 func encoder(
-  _ settings: EncodingSettings = EncodingSettings(), tokenizer: any Tokenizer = ByteTokenizer(), renderer: ChatML? = ChatML()
+  _ settings: EncodingSettings = EncodingSettings(), tokenizer: any Tokenizer = ByteTokenizer(),
+  renderer: (any ChatRenderer)? = ChatML()
 ) throws -> SampleEncoder {
-  try SampleEncoder(tokenizer: tokenizer, renderer: renderer, settings: settings, spans: ChatML.spans)
+  try SampleEncoder(tokenizer: tokenizer, renderer: renderer, settings: settings)
 }

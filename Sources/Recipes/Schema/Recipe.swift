@@ -1,0 +1,256 @@
+import Datasets
+import Foundation
+import NN
+import Objectives
+import OrderedCollections
+import Torch
+import Training
+import Tuners
+
+/// A tuning run in full: which model, which method, which data, how long.
+public struct Recipe: Sendable {
+  /// The model's name or path.
+  public var model: String
+  /// The method and its settings.
+  public var method: MethodRecipe
+  /// The objective's name.
+  public var objective = "sft"
+  /// The data.
+  public var data: DataRecipe
+  /// How it goes.
+  public var train = TrainRecipe()
+  /// The run's folder.
+  public var output: String
+
+  /// A recipe by its parts.
+  public init(model: String, method: MethodRecipe, data: DataRecipe, output: String) {
+    (self.model, self.method, self.data, self.output) = (model, method, data, output)
+  }
+
+  /// Reads a recipe and checks every key, type and range.
+  ///
+  /// - Parameters:
+  ///   - url: the YAML file.
+  ///   - overrides: `key.path=value` pairs that replace what stands there.
+  /// - Throws: ``RecipeError`` with file, line and key.
+  public init(contentsOf url: URL, overrides: [String] = []) throws {
+    guard let data = FileManager.default.contents(atPath: url.path) else {
+      throw RecipeError("there is no recipe at \(url.path)")
+    }
+    guard let text = String(validating: data, as: UTF8.self) else { throw RecipeError("\(url.path) is not UTF-8 text") }
+    try self.init(text, file: url.lastPathComponent, overrides: overrides)
+  }
+
+  /// Reads a recipe's text.
+  public init(_ text: String, file: String = "recipe", overrides: [String] = []) throws(RecipeError) {
+    let root = try RecipeNode(text, file: file, overrides: overrides)
+    guard let model = try root.string("model") else { throw root.error("model", "is missing: name the model to tune") }
+    let method = try root.child("method", shorthand: "type")
+    let objective = try root.child("objective", shorthand: "type")
+    let data = try root.child("data")
+    let train = try root.child("train")
+    let output = try root.string("output")
+    try root.finish()
+    guard let data else { throw root.error("data", "is missing: say at least data.train") }
+    guard let output, !output.isEmpty else { throw root.error("output", "is missing: name the run's folder") }
+    self.model = model
+    self.output = output
+    self.method = try MethodRecipe(method)
+    self.data = try DataRecipe(data)
+    if let objective {
+      self.objective = try objective.choice("type", Objectives.names.map { ($0, $0) }) ?? "sft"
+      try objective.finish()
+    }
+    if let train { self.train = try TrainRecipe(train) }
+  }
+}
+
+/// The part `method:` of a recipe.
+public struct MethodRecipe: Sendable {
+  /// LoRA's settings.
+  public var lora: LoRAConfiguration
+  /// A saved adapter to start from, whose settings count then.
+  public var initFrom: String?
+
+  /// LoRA with these settings.
+  public init(lora: LoRAConfiguration = LoRAConfiguration(), initFrom: String? = nil) {
+    (self.lora, self.initFrom) = (lora, initFrom)
+  }
+
+  init(_ node: RecipeNode?) throws(RecipeError) {
+    lora = LoRAConfiguration()
+    guard let node else { return }
+    _ = try node.choice("type", [("lora", "lora")])
+    initFrom = try node.string("init_from")
+    lora.r = try node.int("r", in: 1...65536) ?? lora.r
+    lora.alpha = try node.double("alpha", in: 1e-9...1e9) ?? lora.alpha
+    lora.dropout = try node.double("dropout", in: 0...0.999) ?? lora.dropout
+    lora.targets = try Self.targets(node, "target_modules") ?? lora.targets
+    lora.excluded = try Self.targets(node, "exclude_modules")
+    for (pattern, text) in try node.table("rank_pattern") {
+      guard let rank = Int(text), rank > 0 else {
+        throw node.error("rank_pattern", "must give whole numbers from 1, not “\(text)”")
+      }
+      lora.rankPattern[pattern] = rank
+    }
+    for (pattern, text) in try node.table("alpha_pattern") {
+      guard let alpha = Double(text), alpha > 0 else {
+        throw node.error("alpha_pattern", "must give numbers above 0, not “\(text)”")
+      }
+      lora.alphaPattern[pattern] = alpha
+    }
+    lora.usesRankStabilizedScale = try node.bool("use_rslora") ?? false
+    lora.bias = try node.choice("bias", BiasTraining.allCases.map { ($0.rawValue, $0) }) ?? .none
+    lora.modulesToSave = try node.strings("modules_to_save") ?? []
+    lora.layers = try node.ints("layers_to_transform")
+    lora.layersPattern = try node.string("layers_pattern")
+    lora.initialization =
+      try node.choice("init_lora_weights", LoRAConfiguration.Initialization.allCases.map { ($0.rawValue, $0) }) ?? .kaimingUniform
+    try node.finish()
+  }
+
+  /// A list of names; or one text, which is `all-linear`, a plain name, or a regular expression.
+  private static func targets(_ node: RecipeNode, _ key: String) throws(RecipeError) -> TargetModules? {
+    guard let names = try node.strings(key) else { return nil }
+    guard names.count == 1 else { return .names(names) }
+    if names[0] == "all-linear" { return .allLinear }
+    let isPlain = names[0].allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" }
+    return isPlain ? .names(names) : .pattern(names[0])
+  }
+}
+
+/// The part `data:` of a recipe.
+public struct DataRecipe: Sendable {
+  /// Where training samples come from.
+  public var train: [DataSource]
+  /// Where evaluation samples come from.
+  public var eval: [DataSource] = []
+  /// The share of the training samples held out for evaluation instead.
+  public var evalSplit: Double?
+  /// How samples become tokens.
+  public var encoding = EncodingSettings(maxLength: 1024)
+  /// Whether rows are filled up with whole samples.
+  public var packing = false
+  /// The order of samples.
+  public var order = BatchPlan.Order.shuffled
+  /// Whether a sample without a trained token stops the run instead of being left out.
+  public var isStrict = false
+
+  /// Data from these sources.
+  public init(train: [DataSource], eval: [DataSource] = []) { (self.train, self.eval) = (train, eval) }
+
+  init(_ node: RecipeNode) throws(RecipeError) {
+    let formats = DatasetFormat.all.map { ($0.name, $0.name) } + [("auto", "auto")]
+    let format = try node.choice("format", formats) ?? "auto"
+    train = try Self.sources(node, "train", format: format, formats: formats)
+    guard !train.isEmpty else { throw node.error("train", "is missing: name the file to train on") }
+    eval = try Self.sources(node, "eval", format: format, formats: formats)
+    evalSplit = try node.double("eval_split", in: 0.0001...0.9)
+    if evalSplit != nil, !eval.isEmpty { throw node.error("eval_split", "cannot stand beside eval: choose one of them") }
+    encoding.maxLength = try node.int("max_length", in: 2...1 << 24) ?? 1024
+    encoding.truncation = try node.choice("truncation", Truncation.allCases.map { ($0.rawValue, $0) })
+    encoding.mask = try node.choice("mask", MaskPolicy.allCases.map { ($0.rawValue, $0) })
+    encoding.appendsEndOfText = try node.bool("append_eos") ?? true
+    packing = try node.bool("packing") ?? false
+    if let shuffles = try node.bool("shuffle"), !shuffles { order = .sequential }
+    if try node.bool("group_by_length") ?? false { order = .grouped }
+    isStrict = try node.bool("strict") ?? false
+    try node.finish()
+  }
+
+  private static func sources(
+    _ node: RecipeNode, _ key: String, format: String, formats: [(String, String)]
+  ) throws(RecipeError) -> [DataSource] {
+    var sources: [DataSource] = []
+    for element in try node.elements(key, shorthand: "path") {
+      guard let path = try element.string("path") else { throw element.error("path", "is missing") }
+      let weight = try element.double("weight", in: 1e-4...10_000) ?? 1
+      let own = try element.choice("format", formats) ?? format
+      try element.finish()
+      sources.append(DataSource(path: path, weight: weight, format: own))
+    }
+    return sources
+  }
+}
+
+/// The part `train:` of a recipe.
+public struct TrainRecipe: Sendable {
+  /// Passes over the data; nil where max_steps says when to end.
+  public var epochs: Int? = 1
+  /// Samples a batch, or packed rows.
+  public var batchSize = 8
+  /// What the model is loaded as and where.
+  public var model = ModelOptions()
+  /// The loop's settings.
+  public var options = TrainingOptions()
+
+  /// The defaults.
+  public init() {}
+
+  init(_ node: RecipeNode) throws(RecipeError) {
+    let epochs = try node.int("epochs", in: 1...100_000)
+    options.maxSteps = try node.int("max_steps", in: 1...1 << 40)
+    self.epochs = epochs ?? (options.maxSteps == nil ? 1 : nil)
+    batchSize = try node.int("batch_size", in: 1...65536) ?? batchSize
+    options.gradientAccumulation = try node.int("gradient_accumulation", in: 1...65536) ?? 1
+    options.learningRate = try node.double("learning_rate", in: 0...1e3) ?? options.learningRate
+    options.maxGradientNorm = try node.double("max_grad_norm", in: 0...1e9).map { $0 == 0 ? nil : $0 } ?? 1
+    options.seed = UInt64(try node.int("seed", in: 0...Int.max) ?? 42)
+    options.logEvery = try node.int("log_every", in: 1...1 << 40) ?? 10
+    options.evalEvery = try node.int("eval_every", in: 1...1 << 40)
+    options.saveEvery = try node.int("save_every", in: 1...1 << 40)
+    options.saveLimit = try node.int("save_limit", in: 1...1000) ?? 2
+    options.loadsBestAtEnd = try node.bool("load_best_at_end") ?? false
+    model.dtype = try node.choice("dtype", ModelOptions.dtypes) ?? nil
+    model.device = try node.string("device").map { text throws(RecipeError) in try ModelOptions.device(text) } ?? nil
+    model.threads = try node.int("threads", in: 1...4096)
+    if let schedule = try node.child("schedule", shorthand: "type") { try read(schedule: schedule) }
+    if let optimizer = try node.child("optimizer", shorthand: "type") { try read(optimizer: optimizer) }
+    if let stopping = try node.child("early_stopping", shorthand: "patience") { try read(stopping: stopping) }
+    try node.finish()
+  }
+
+  private mutating func read(schedule node: RecipeNode) throws(RecipeError) {
+    options.schedule = try node.choice("type", Schedule.Kind.allCases.map { ($0.rawValue, $0) }) ?? options.schedule
+    options.warmupRatio = try node.double("warmup_ratio", in: 0...1) ?? 0
+    options.warmupSteps = try node.int("warmup_steps", in: 0...1 << 40)
+    try node.finish()
+  }
+
+  private mutating func read(optimizer node: RecipeNode) throws(RecipeError) {
+    _ = try node.choice("type", [("adamw", "adamw")])
+    options.optimizer.weightDecay = try node.double("weight_decay", in: 0...10) ?? 0
+    options.optimizer.beta1 = try node.double("beta1", in: 0...0.99999) ?? 0.9
+    options.optimizer.beta2 = try node.double("beta2", in: 0...0.999999) ?? 0.999
+    options.optimizer.eps = try node.double("eps", in: 1e-20...1) ?? 1e-8
+    try node.finish()
+  }
+
+  private mutating func read(stopping node: RecipeNode) throws(RecipeError) {
+    guard let patience = try node.int("patience", in: 1...1 << 20) else { throw node.error("patience", "is missing") }
+    options.earlyStopping = TrainingOptions.EarlyStopping(
+      patience: patience, minimumDelta: try node.double("min_delta", in: 0...1e9) ?? 0)
+    try node.finish()
+  }
+}
+
+extension ModelOptions {
+  /// The element types by the names that recipes and commands give them.
+  public static let dtypes: [(name: String, value: DType?)] = [("f32", .float32), ("bf16", .bfloat16), ("auto", nil)]
+
+  /// The device of a name: `cpu`, `cuda`, `cuda:1`; nil for `auto`.
+  ///
+  /// - Throws: ``RecipeError`` for another name.
+  public static func device(_ name: String) throws(RecipeError) -> Device? {
+    let parts = name.split(separator: ":", omittingEmptySubsequences: false)
+    switch (parts.first, parts.count) {
+    case ("auto", 1): return nil
+    case ("cpu", 1): return .cpu
+    case ("cuda", 1): return .cuda(0)
+    case ("cuda", 2):
+      if let index = Int(parts[1]), index >= 0 { return .cuda(index) }
+      fallthrough
+    default: throw RecipeError("there is no device “\(name)”; known are cpu, cuda, cuda:N and auto")
+    }
+  }
+}

@@ -1,0 +1,192 @@
+import Foundation
+import Yams
+
+/// A recipe's YAML, read key by key. Whatever was never asked for is an unknown key.
+final class RecipeNode {
+  private let mapping: Node.Mapping
+  private let path: String
+  private let file: String
+  private var known: [String] = []
+
+  private init(_ mapping: Node.Mapping, path: String, file: String) {
+    (self.mapping, self.path, self.file) = (mapping, path, file)
+  }
+
+  /// The most bytes a recipe may have.
+  private static let byteLimit = 1 << 20
+
+  /// Reads the text of `file`.
+  ///
+  /// - Parameter overrides: `key.path=value` pairs that replace what stands there.
+  /// - Throws: ``RecipeError`` with the line.
+  convenience init(_ text: String, file: String, overrides: [String]) throws(RecipeError) {
+    guard text.utf8.count <= Self.byteLimit else {
+      throw RecipeError("\(file) has more than \(Self.byteLimit) bytes: is it a recipe?")
+    }
+    var root: Node
+    do {
+      root = try Yams.compose(yaml: text) ?? .mapping([:])
+    } catch {
+      throw RecipeError("\(file) is not YAML: \(error)".trimmingCharacters(in: .whitespacesAndNewlines))
+    }
+    for override in overrides { try Self.apply(override, to: &root) }
+    guard let mapping = root.mapping else { throw RecipeError("\(file) must be a list of keys, such as “model: NAME”") }
+    self.init(mapping, path: "", file: file)
+  }
+
+  /// Puts `value` at `key.path`; the value is read as YAML.
+  private static func apply(_ override: String, to root: inout Node) throws(RecipeError) {
+    guard let equals = override.firstIndex(of: "=") else {
+      throw RecipeError("--set \(override): write key.path=value, such as train.learning_rate=1e-4")
+    }
+    let keys = override[..<equals].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    let text = String(override[override.index(after: equals)...])
+    guard keys.allSatisfy({ !$0.isEmpty }) else { throw RecipeError("--set \(override): a part of the key is empty") }
+    let value: Node
+    do {
+      value = try Yams.compose(yaml: text) ?? Node("")
+    } catch {
+      throw RecipeError("--set \(override): the value is not YAML: \(error)")
+    }
+    root = replacing(keys[...], in: root, with: value)
+  }
+
+  private static func replacing(_ keys: ArraySlice<String>, in node: Node, with value: Node) -> Node {
+    guard let key = keys.first else { return value }
+    var mapping = node.mapping ?? Node.Mapping([])
+    mapping[Node(key)] = replacing(keys.dropFirst(), in: mapping[Node(key)] ?? .mapping([:]), with: value)
+    return .mapping(mapping)
+  }
+
+  // MARK: Values
+
+  private func name(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+
+  /// The error that `key` is `problem`.
+  func error(_ key: String, _ problem: String) -> RecipeError {
+    let line = mapping[Node(key)]?.mark.map { ":\($0.line)" } ?? ""
+    return RecipeError("\(file)\(line): “\(name(key))” \(problem)")
+  }
+
+  private func node(_ key: String) -> Node? {
+    known.append(key)
+    guard let node = mapping[Node(key)] else { return nil }
+    if let scalar = node.scalar, scalar.style == .any || scalar.style == .plain, ["", "~", "null"].contains(scalar.string) {
+      return nil
+    }
+    return node
+  }
+
+  private func scalar<Value>(_ key: String, _ kind: String, _ convert: (String) -> Value?) throws(RecipeError) -> Value? {
+    guard let node = node(key) else { return nil }
+    guard let text = node.scalar?.string else { throw error(key, "must be \(kind)") }
+    guard let value = convert(text) else { throw error(key, "must be \(kind), not “\(text)”") }
+    return value
+  }
+
+  /// A text.
+  func string(_ key: String) throws(RecipeError) -> String? { try scalar(key, "text") { $0 } }
+
+  /// A whole number in `range`.
+  func int(_ key: String, in range: ClosedRange<Int>) throws(RecipeError) -> Int? {
+    try scalar(key, "a whole number from \(range.lowerBound) to \(range.upperBound)") { text in
+      Int(text.replacing("_", with: "")).flatMap { range.contains($0) ? $0 : nil }
+    }
+  }
+
+  /// A number in `range`.
+  func double(_ key: String, in range: ClosedRange<Double>) throws(RecipeError) -> Double? {
+    try scalar(key, "a number from \(range.lowerBound) to \(range.upperBound)") { text in
+      Double(text).flatMap { range.contains($0) ? $0 : nil }
+    }
+  }
+
+  /// A truth value.
+  func bool(_ key: String) throws(RecipeError) -> Bool? {
+    try scalar(key, "true or false") {
+      ["true": true, "yes": true, "on": true, "false": false, "no": false, "off": false][$0.lowercased()]
+    }
+  }
+
+  /// One of the names of `choices`.
+  func choice<Value>(_ key: String, _ choices: [(name: String, value: Value)]) throws(RecipeError) -> Value? {
+    guard let text = try string(key) else { return nil }
+    if let choice = choices.first(where: { $0.name == text }) { return choice.value }
+    let hint = nearestName(to: text, among: choices.map(\.name)).map { "; did you mean “\($0)”?" } ?? ""
+    throw error(key, "is “\(text)”; known are \(choices.map(\.name).joined(separator: ", "))\(hint)")
+  }
+
+  /// A list of texts, or one text.
+  func strings(_ key: String) throws(RecipeError) -> [String]? {
+    guard let node = node(key) else { return nil }
+    if let text = node.scalar?.string { return [text] }
+    guard let list = node.sequence else { throw error(key, "must be a list of names") }
+    let texts = list.compactMap { $0.scalar?.string }
+    guard texts.count == list.count else { throw error(key, "must be a list of names") }
+    return texts
+  }
+
+  /// A list of whole numbers, or one.
+  func ints(_ key: String) throws(RecipeError) -> [Int]? {
+    guard let texts = try strings(key) else { return nil }
+    let numbers = texts.compactMap { Int($0) }
+    guard numbers.count == texts.count else { throw error(key, "must be a list of whole numbers") }
+    return numbers
+  }
+
+  /// The pairs of an object, in order, its values as text.
+  func table(_ key: String) throws(RecipeError) -> [(key: String, value: String)] {
+    guard let node = node(key) else { return [] }
+    guard let members = node.mapping else { throw error(key, "must hold keys with values") }
+    var pairs: [(key: String, value: String)] = []
+    for (member, value) in members {
+      guard let name = member.scalar?.string, let text = value.scalar?.string else {
+        throw error(key, "must hold keys with plain values")
+      }
+      pairs.append((name, text))
+    }
+    return pairs
+  }
+
+  /// The object under `key`; where it is a text instead, an object with that as its `type`.
+  func child(_ key: String, shorthand: String? = nil) throws(RecipeError) -> RecipeNode? {
+    guard let node = node(key) else { return nil }
+    if let shorthand, node.scalar != nil {
+      return RecipeNode(Node.Mapping([(Node(shorthand), node)]), path: name(key), file: file)
+    }
+    guard let mapping = node.mapping else { throw error(key, "must hold keys of its own") }
+    return RecipeNode(mapping, path: name(key), file: file)
+  }
+
+  /// The elements of a list whose elements are texts or objects; one alone counts as a list.
+  func elements(_ key: String, shorthand: String) throws(RecipeError) -> [RecipeNode] {
+    guard let node = node(key) else { return [] }
+    var found: [RecipeNode] = []
+    for (index, element) in (node.sequence.map(Array.init) ?? [node]).enumerated() {
+      let place = "\(name(key))[\(index)]"
+      if element.scalar != nil {
+        found.append(RecipeNode(Node.Mapping([(Node(shorthand), element)]), path: place, file: file))
+      } else if let mapping = element.mapping {
+        found.append(RecipeNode(mapping, path: place, file: file))
+      } else {
+        throw error(key, "must be a path or a list of them")
+      }
+    }
+    return found
+  }
+
+  /// Refuses every key that nothing asked for.
+  ///
+  /// - Throws: ``RecipeError`` that names the nearest known one.
+  func finish() throws(RecipeError) {
+    for key in mapping.keys {
+      let name = key.scalar?.string ?? "?"
+      if known.contains(name) { continue }
+      let line = key.mark.map { ":\($0.line)" } ?? ""
+      let hint =
+        nearestName(to: name, among: known).map { "did you mean “\(self.name($0))”?" }
+        ?? "known are \(known.joined(separator: ", "))"
+      throw RecipeError("\(file)\(line): “\(self.name(name))” is no key of a recipe; \(hint)")
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import Datasets
+import NN
+import OrderedCollections
+import Text
+import Torch
+import Training
+import Tuners
+
+extension Recipe {
+  /// The recipe with every default filled in, as YAML that reads back to the same run.
+  public var yaml: String {
+    var lines = ["model: \(quoted(model))", "method:"]
+    lines += method.lines.map { "  " + $0 }
+    lines += ["objective: { type: \(objective) }", "data:"]
+    lines += data.lines.map { "  " + $0 }
+    lines += ["train:"]
+    lines += train.lines.map { "  " + $0 }
+    lines += ["output: \(quoted(output))"]
+    return lines.joined(separator: "\n") + "\n"
+  }
+}
+
+/// A text as a YAML scalar in double quotes, which JSON's rules fit.
+private func quoted(_ text: String) -> String { JSON.string(text).text() }
+
+private func list(_ names: [String]) -> String { "[" + names.map(quoted).joined(separator: ", ") + "]" }
+
+extension TargetModules {
+  fileprivate var text: String {
+    switch self {
+    case .allLinear: "all-linear"
+    case .names(let names): list(names)
+    case .pattern(let pattern): quoted(pattern)
+    }
+  }
+}
+
+extension MethodRecipe {
+  fileprivate var lines: [String] {
+    var lines = ["type: lora"]
+    if let initFrom { lines.append("init_from: \(quoted(initFrom))") }
+    lines += ["r: \(lora.r)", "alpha: \(JSON.python(lora.alpha))", "dropout: \(JSON.python(lora.dropout))"]
+    lines.append("target_modules: \(lora.targets.text)")
+    if let excluded = lora.excluded { lines.append("exclude_modules: \(excluded.text)") }
+    if !lora.rankPattern.isEmpty {
+      lines.append("rank_pattern: {" + lora.rankPattern.map { "\(quoted($0.key)): \($0.value)" }.joined(separator: ", ") + "}")
+    }
+    if !lora.alphaPattern.isEmpty {
+      lines.append(
+        "alpha_pattern: {" + lora.alphaPattern.map { "\(quoted($0.key)): \(JSON.python($0.value))" }.joined(separator: ", ") + "}"
+      )
+    }
+    lines += ["use_rslora: \(lora.usesRankStabilizedScale)", "bias: \(lora.bias.rawValue)"]
+    if !lora.modulesToSave.isEmpty { lines.append("modules_to_save: \(list(lora.modulesToSave))") }
+    if let layers = lora.layers { lines.append("layers_to_transform: \(layers)") }
+    if let pattern = lora.layersPattern { lines.append("layers_pattern: \(quoted(pattern))") }
+    lines.append("init_lora_weights: \(lora.initialization.rawValue)")
+    return lines
+  }
+}
+
+extension DataRecipe {
+  fileprivate var lines: [String] {
+    var lines = ["train:"] + train.map(source)
+    if !eval.isEmpty { lines += ["eval:"] + eval.map(source) }
+    if let evalSplit { lines.append("eval_split: \(JSON.python(evalSplit))") }
+    if let length = encoding.maxLength { lines.append("max_length: \(length)") }
+    if let truncation = encoding.truncation { lines.append("truncation: \(truncation.rawValue)") }
+    if let mask = encoding.mask { lines.append("mask: \(mask.rawValue)") }
+    lines += ["append_eos: \(encoding.appendsEndOfText)", "packing: \(packing)"]
+    if order == .sequential { lines.append("shuffle: false") }
+    if order == .grouped { lines.append("group_by_length: true") }
+    lines.append("strict: \(isStrict)")
+    return lines
+  }
+
+  private func source(_ source: DataSource) -> String {
+    "  - { path: \(quoted(source.path)), weight: \(JSON.python(source.weight)), format: \(source.format ?? "auto") }"
+  }
+}
+
+extension TrainRecipe {
+  fileprivate var lines: [String] {
+    var lines: [String] = []
+    if let epochs { lines.append("epochs: \(epochs)") }
+    if let steps = options.maxSteps { lines.append("max_steps: \(steps)") }
+    lines += ["batch_size: \(batchSize)", "gradient_accumulation: \(options.gradientAccumulation)"]
+    lines.append("learning_rate: \(JSON.python(options.learningRate))")
+    let warmup = options.warmupSteps.map { "warmup_steps: \($0)" } ?? "warmup_ratio: \(JSON.python(options.warmupRatio))"
+    lines.append("schedule: { type: \(options.schedule.rawValue), \(warmup) }")
+    let adam = options.optimizer
+    lines.append(
+      "optimizer: { type: adamw, weight_decay: \(JSON.python(adam.weightDecay)), beta1: \(JSON.python(adam.beta1)), "
+        + "beta2: \(JSON.python(adam.beta2)), eps: \(JSON.python(adam.eps)) }")
+    lines.append("max_grad_norm: \(JSON.python(options.maxGradientNorm ?? 0))")
+    lines.append("dtype: \(ModelOptions.dtypes.first { $0.value == model.dtype }?.name ?? "auto")")
+    lines.append("device: \(model.device?.description ?? "auto")")
+    if let threads = model.threads { lines.append("threads: \(threads)") }
+    lines += ["seed: \(options.seed)", "log_every: \(options.logEvery)"]
+    if let every = options.evalEvery { lines.append("eval_every: \(every)") }
+    if let every = options.saveEvery { lines.append("save_every: \(every)") }
+    lines.append("save_limit: \(options.saveLimit)")
+    if let stopping = options.earlyStopping {
+      lines.append("early_stopping: { patience: \(stopping.patience), min_delta: \(JSON.python(stopping.minimumDelta)) }")
+    }
+    lines.append("load_best_at_end: \(options.loadsBestAtEnd)")
+    return lines
+  }
+}

@@ -1,0 +1,106 @@
+import ArgumentParser
+import Foundation
+import Recipes
+import Training
+
+struct Tune: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Train by a recipe.",
+    discussion: """
+      Every key of the recipe can be set here too: attune tune recipe.yaml --set train.learning_rate=1e-4 --set method.r=16
+      Ctrl-C finishes the step, saves, and says how to go on.
+      """)
+
+  @Argument(help: "The recipe, a YAML file.", completion: .file(extensions: ["yaml", "yml"]))
+  var recipe: String
+
+  @Option(name: .customLong("set"), parsing: .unconditionalSingleValue, help: "Set a key of the recipe: key.path=value.")
+  var settings: [String] = []
+
+  @Flag(help: "Go on with the run in the output folder, from its newest whole checkpoint.")
+  var resume = false
+
+  @Flag(help: "Remove the run that the output folder holds, and start anew.")
+  var overwrite = false
+
+  @Flag(help: "Check the recipe and its paths, and stop.")
+  var check = false
+
+  @Flag(help: "Print the result as JSON.")
+  var json = false
+
+  func validate() throws {
+    if resume, overwrite { throw ValidationError("--resume and --overwrite exclude each other") }
+  }
+
+  func run() throws {
+    let recipe = try Recipe(contentsOf: URL(filePath: recipe), overrides: settings)
+    let run = TuneRun(recipe)
+    try run.check(resuming: resume, overwriting: overwrite)
+    if check {
+      try Terminal.output.write(recipe.yaml)
+      return
+    }
+    try StopSignal.handling { try train(run) }
+  }
+
+  private func train(_ run: TuneRun) throws {
+    let progress = TrainingProgress(Terminal.error)
+    do {
+      let result = try run.run(
+        resuming: resume, shouldStop: { StopSignal.isSet },
+        announce: { plan in
+          plan.dataNotes.forEach(progress.say)
+          progress.say(plan.summary)
+        }, observe: progress.observe)
+      try finish(run, result)
+    } catch let stop as TrainingInterrupted {
+      progress.say("stopped after step \(stop.step); everything is in \(stop.checkpoint)")
+      progress.say("go on with: \(resumeCommand)")
+      throw Interrupted()
+    }
+  }
+
+  /// What the user typed, with `--resume`.
+  private var resumeCommand: String {
+    let settings = settings.flatMap { ["--set", $0] }
+    return (["attune", "tune", recipe] + settings + ["--resume"]).map(shellQuoted).joined(separator: " ")
+  }
+
+  private func finish(_ run: TuneRun, _ result: TuneResult) throws {
+    let state = result.training.state
+    guard json else {
+      try Terminal.output.write(
+        "adapter: \(result.adapter.path)\nmetrics: \(run.output.appending(path: "metrics.jsonl").path)\n"
+          + "report:  \(run.output.appending(path: "report.html").path)\n")
+      return
+    }
+    let summary = TuneSummary(
+      adapter: result.adapter.path, steps: state.step, tokens: state.tokens, seconds: state.seconds,
+      loss: result.training.rows.last { $0.loss != nil }?.loss, evalLoss: result.training.evalLoss, bestEvalLoss: state.best?.loss,
+      trainableParameters: result.plan.trainableParameters, totalParameters: result.plan.totalParameters)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    try Terminal.output.write(String(decoding: try encoder.encode(summary), as: UTF8.self) + "\n")
+  }
+}
+
+/// What `attune tune --json` prints.
+private struct TuneSummary: Encodable {
+  let adapter: String
+  let steps: Int
+  let tokens: Int
+  let seconds: Double
+  let loss: Double?
+  let evalLoss: Double?
+  let bestEvalLoss: Double?
+  let trainableParameters: Int
+  let totalParameters: Int
+}
+
+/// A word as a shell takes it.
+func shellQuoted(_ word: String) -> String {
+  let isPlain = !word.isEmpty && word.allSatisfy { $0.isLetter || $0.isNumber || "-_./=:,@%+".contains($0) }
+  return isPlain ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+}
