@@ -6,6 +6,7 @@ import Testing
   @Test func rangesAreCheckedByName() {
     let wrong: [(String, (inout SamplingSettings) -> Void)] = [
       ("temperature", { $0.temperature = -0.1 }), ("temperature", { $0.temperature = .nan }),
+      ("temperature", { $0.temperature = 1e-7 }),
       ("temperature", { $0.temperature = .infinity }), ("top_k", { $0.topK = -1 }), ("top_p", { $0.topP = 0 }),
       ("top_p", { $0.topP = 1.5 }), ("top_p", { $0.topP = .nan }), ("min_p", { $0.minP = -0.5 }), ("min_p", { $0.minP = 2 }),
       ("repetition_penalty", { $0.repetitionPenalty = 0 }), ("max_new_tokens", { $0.maxNewTokens = 0 }),
