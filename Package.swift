@@ -32,7 +32,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let light: [Target] = [
   library("Text", [collections]),
   library("Datasets", ["Text", collections]),
-  tests("Text", []),
+  tests("Text", [collections]),
   tests("Datasets", ["Text"]),
 ]
 
@@ -76,7 +76,7 @@ let heavy: [Target] = [
   library("TestSupport", ["Checkpoints", "Models", "NN", "Text", "Torch"]),
   tests("CTorch", []),
   tests("Torch", ["CTorch", "TestSupport"]),
-  tests("NN", ["Torch", "Text", "TestSupport"]),
+  tests("NN", ["Torch", "Checkpoints", "TestSupport"]),
   tests("Checkpoints", ["Torch", "Text", "CTorch", collections, "TestSupport"]),
   tests("Models", ["NN", "Torch", "Text", "Checkpoints", "TestSupport"]),
   tests("Tuners", ["NN", "Models", "Torch", "Text", "Checkpoints", "TestSupport", collections]),

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "boundary.h"
+#include "ct_system.h"
 
 namespace {
 
@@ -105,11 +106,31 @@ at::Tensor general_segments(const at::Tensor &q, const at::Tensor &k, const at::
     parts.push_back(part.permute({2, 0, 1, 3}).reshape({length, q.size(1), q.size(2)}));
     start += length;
   }
+  if (parts.empty()) return at::empty_like(q);
   return parts.size() == 1 ? parts[0] : at::cat(parts, 0);
 }
 
 void check_heads(int64_t heads, int64_t key_heads) {
-  TORCH_CHECK(key_heads > 0 && heads % key_heads == 0, heads, " query heads cannot share ", key_heads, " key heads");
+  TORCH_CHECK(heads > 0 && key_heads > 0 && heads % key_heads == 0, heads, " query heads cannot share ", key_heads,
+              " key heads");
+}
+
+/// The kernels read k and v as q's type from q's device.
+void check_types(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
+  for (const auto &other : {k, v})
+    TORCH_CHECK(other.scalar_type() == q.scalar_type() && other.device() == q.device(), "attention of ", q.scalar_type(), " on ",
+                q.device(), " with ", other.scalar_type(), " on ", other.device());
+  TORCH_CHECK(at::isFloatingType(q.scalar_type()), "attention takes floating-point types, not ", q.scalar_type());
+}
+
+void check_segments(const at::Tensor &q, const Plan &plan) {
+  int64_t total = 0;
+  for (int64_t length : plan.lengths) {
+    TORCH_CHECK(length > 0 && length <= q.size(0) - total, "a segment of ", length, " tokens at token ", total, " of ", q.size(0));
+    total += length;
+  }
+  TORCH_CHECK(total == q.size(0), "segments of ", total, " tokens over a row of ", q.size(0));
+  TORCH_CHECK(plan.window >= 0, "a window of ", plan.window, " tokens");
 }
 
 }  // namespace
@@ -117,10 +138,14 @@ void check_heads(int64_t heads, int64_t key_heads) {
 ct_status ct_attention(ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor mask, bool causal, double dropout, double scale,
                        ct_tensor *out) {
   return ct::produce(out, [&] {
-    const auto &query = ct::ref(q), &key = ct::ref(k);
-    TORCH_CHECK(query.dim() == 4 && key.dim() == 4, "attention takes q, k, v of four dimensions");
+    const auto &query = ct::ref(q), &key = ct::ref(k), &value = ct::ref(v);
+    TORCH_CHECK(query.dim() == 4 && key.dim() == 4 && value.dim() == 4 && query.size(0) == key.size(0) &&
+                    query.size(3) == key.size(3) && key.sizes().slice(0, 3) == value.sizes().slice(0, 3),
+                "attention takes q [B, H, S, D] and k, v [B, Hk, K, D], not ", query.sizes(), ", ", key.sizes(), ", ",
+                value.sizes());
     check_heads(query.size(1), key.size(1));
-    return at::scaled_dot_product_attention(query, key, ct::ref(v), ct::optional(mask), dropout, causal, scale,
+    check_types(query, key, value);
+    return at::scaled_dot_product_attention(query, key, value, ct::optional(mask), dropout, causal, scale,
                                             /*enable_gqa=*/query.size(1) != key.size(1));
   });
 }
@@ -130,18 +155,14 @@ ct_status ct_segment_attention(ct_tensor q, ct_tensor k, ct_tensor v, const int6
   return ct::produce(out, [&] {
     const auto query = ct::ref(q).contiguous(), key = ct::ref(k).contiguous(), value = ct::ref(v).contiguous();
     TORCH_CHECK(query.dim() == 3 && key.dim() == 3 && key.sizes() == value.sizes() && query.size(0) == key.size(0) &&
-                    query.size(2) == key.size(2),
+                    query.size(2) == key.size(2) && query.size(2) > 0,
                 "segment attention takes q [T, H, D] and k, v [T, Hk, D], not ", query.sizes(), ", ", key.sizes(), ", ",
                 value.sizes());
     check_heads(query.size(1), key.size(1));
     const Plan plan{ct::sizes(lengths, count).vec(), window, scale};
-    int64_t total = 0;
-    for (int64_t length : plan.lengths) {
-      TORCH_CHECK(length > 0, "a segment of ", length, " tokens");
-      total += length;
-    }
-    TORCH_CHECK(total == query.size(0), "segments of ", total, " tokens over a row of ", query.size(0));
-    const bool flash = query.is_cpu() && dropout == 0 && query.scalar_type() != at::kDouble;
+    check_types(query, key, value);
+    check_segments(query, plan);
+    const bool flash = ct_fused_kernels() && query.is_cpu() && dropout == 0 && query.scalar_type() != at::kDouble;
     return flash ? FlashSegments::apply(query, key, value, plan) : general_segments(query, key, value, plan, dropout);
   });
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <new>
 #include <string>
+#include <string_view>
 
 namespace {
 thread_local std::string last_error;
@@ -19,8 +20,13 @@ ct_status keep(ct_status status, const char *text) noexcept {
   return status;
 }
 
-bool tells_of_memory(const char *text) {
-  return std::string_view(text).find("not enough memory") != std::string_view::npos;
+/// What a plain `c10::Error` is about, by its words: libtorch has classes for these cases and does not always use them.
+ct_status status_of(std::string_view text) {
+  const auto tells = [&](std::string_view words) { return text.find(words) != std::string_view::npos; };
+  if (tells("can't allocate memory") || tells("not enough memory")) return CT_OUT_OF_MEMORY;
+  if (tells("out of bounds for dimension")) return CT_INDEX_RANGE;
+  if (tells("INTERNAL ASSERT FAILED")) return CT_INTERNAL;
+  return CT_INVALID_ARGUMENT;
 }
 }  // namespace
 
@@ -36,10 +42,14 @@ ct_status describe_current_exception() noexcept {
   } catch (const c10::IndexError &error) {
     return keep(CT_INDEX_RANGE, error.what_without_backtrace());
   } catch (const c10::NotImplementedError &error) {
-    return keep(CT_NOT_IMPLEMENTED, error.what_without_backtrace());
+    // A missing kernel is told with pages about the others; its first sentence says all.
+    const std::string text = error.what_without_backtrace();
+    return keep(CT_NOT_IMPLEMENTED, text.substr(0, text.find(" This could be because")).c_str());
+  } catch (const c10::AcceleratorError &error) {
+    return keep(CT_INTERNAL, error.what_without_backtrace());
   } catch (const c10::Error &error) {
     const char *text = error.what_without_backtrace();
-    return keep(tells_of_memory(text) ? CT_OUT_OF_MEMORY : CT_INVALID_ARGUMENT, text);
+    return keep(status_of(text), text);
   } catch (const std::bad_alloc &) {
     return keep(CT_OUT_OF_MEMORY, "the system has no memory left");
   } catch (const std::exception &error) {

@@ -35,18 +35,49 @@ at::ScalarType scalar_type(ct_dtype dtype);
 at::Device device(ct_device device);
 
 inline at::IntArrayRef sizes(const int64_t *values, int64_t count) {
+  TORCH_CHECK(count >= 0, "a list of ", count, " numbers");
   TORCH_CHECK(count == 0 || values != nullptr, "a list of ", count, " numbers is null");
   return at::IntArrayRef(values, static_cast<size_t>(count));
 }
 
 std::vector<at::Tensor> list(const ct_tensor *handles, int64_t count);
 
+/// Throws where there is nowhere to put a result.
+inline void check_out(const void *out) { TORCH_CHECK(out != nullptr, "an out-parameter is null"); }
+
 /// Makes a tensor with `make` and hands it out; nothing is handed out if it throws.
 template <typename Make>
 ct_status produce(ct_tensor *out, Make &&make) noexcept {
   return guarded([&] {
-    TORCH_CHECK(out != nullptr, "the out-parameter is null");
+    check_out(out);
     *out = own(make());
+  });
+}
+
+/// Makes two tensors with `make` and hands both out, or neither.
+template <typename Make>
+ct_status produce_pair(ct_tensor *first, ct_tensor *second, Make &&make) noexcept {
+  return guarded([&] {
+    check_out(first);
+    check_out(second);
+    auto [one, other] = make();
+    const ct_tensor owned = own(std::move(one));
+    try {
+      *second = own(std::move(other));
+    } catch (...) {
+      ct_tensor_free(owned);
+      throw;
+    }
+    *first = owned;
+  });
+}
+
+/// Finds a value with `ask` and hands it out; nothing is handed out if it throws.
+template <typename Value, typename Ask>
+ct_status answer(Value *out, Ask &&ask) noexcept {
+  return guarded([&] {
+    check_out(out);
+    *out = ask();
   });
 }
 

@@ -2,8 +2,11 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
+#include "ct_system.h"
 #include "parallel.h"
 #include "rows.h"
 
@@ -11,6 +14,8 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+
+thread_local bool enabled = true;
 
 constexpr int64_t elements_per_task = 1 << 14;
 
@@ -53,9 +58,15 @@ void for_rows(int64_t rows, int64_t width, int64_t count, Body &&body) {
   });
 }
 
+/// The size of the last dimension; 1 for a single number.
+int64_t row_width(const at::Tensor &tensor) { return tensor.dim() == 0 ? 1 : tensor.size(-1); }
+
+/// The number of rows of `n` elements.
+int64_t row_count(const at::Tensor &tensor, int64_t n) { return n == 0 ? 0 : tensor.numel() / n; }
+
 struct RMSNorm : torch::autograd::Function<RMSNorm> {
   static at::Tensor forward(AutogradContext *ctx, const at::Tensor &x, const at::Tensor &weight, double eps) {
-    const int64_t n = x.size(-1), rows = n == 0 ? 0 : x.numel() / n;
+    const int64_t n = x.size(-1), rows = row_count(x, n);
     auto out = at::empty_like(x);
     auto rstd = at::empty({rows}, x.options().dtype(at::kFloat));
     const auto w = weight.to(at::kFloat);
@@ -84,7 +95,7 @@ struct RMSNorm : torch::autograd::Function<RMSNorm> {
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1];
-    const int64_t n = x.size(-1), rows = n == 0 ? 0 : x.numel() / n;
+    const int64_t n = x.size(-1), rows = row_count(x, n);
     const auto grad = grads[0].contiguous();
     const auto w = weight.to(at::kFloat);
     const bool wants_x = ctx->needs_input_grad(0), wants_weight = ctx->needs_input_grad(1);
@@ -128,7 +139,8 @@ at::Tensor turn(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &si
   auto out = at::empty_like(x);
   const Rows in(x, n), result(out, n);
   const float *c = cos.data_ptr<float>(), *s = sin.data_ptr<float>();
-  ct::parallel_for(tokens, std::max<int64_t>(1, elements_per_task / (heads * n)), [&](int64_t begin, int64_t end) {
+  const int64_t grain = std::max<int64_t>(1, elements_per_task / std::max<int64_t>(1, heads * n));
+  ct::parallel_for(tokens, grain, [&](int64_t begin, int64_t end) {
     std::vector<float> scratch(static_cast<size_t>(2 * n + r));
     float *angle = scratch.data() + 2 * n;
     for (int64_t token = begin; token < end; ++token) {
@@ -159,7 +171,7 @@ struct Rotary : torch::autograd::Function<Rotary> {
 
 struct SwiGLU : torch::autograd::Function<SwiGLU> {
   static at::Tensor forward(AutogradContext *ctx, const at::Tensor &gate, const at::Tensor &up) {
-    const int64_t n = gate.size(-1), rows = n == 0 ? 0 : gate.numel() / n;
+    const int64_t n = row_width(gate), rows = row_count(gate, n);
     auto out = at::empty_like(gate);
     const Rows g(gate, n), u(up, n), result(out, n);
     for_rows(rows, n, 3, [&](int64_t begin, int64_t end, float *scratch) {
@@ -176,7 +188,7 @@ struct SwiGLU : torch::autograd::Function<SwiGLU> {
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &gate = saved[0], &up = saved[1];
-    const int64_t n = gate.size(-1), rows = n == 0 ? 0 : gate.numel() / n;
+    const int64_t n = row_width(gate), rows = row_count(gate, n);
     const auto grad = grads[0].contiguous();
     auto d_gate = at::empty_like(gate), d_up = at::empty_like(up);
     const Rows in(grad, n), g(gate, n), u(up, n), result_gate(d_gate, n), result_up(d_up, n);
@@ -195,7 +207,12 @@ struct SwiGLU : torch::autograd::Function<SwiGLU> {
 
 }  // namespace
 
+bool ct_fused_kernels(void) { return enabled; }
+
+void ct_set_fused_kernels(bool value) { enabled = value; }
+
 bool ct::fusable(std::initializer_list<at::Tensor> tensors) {
+  if (!enabled) return false;
   const auto type = tensors.begin()->scalar_type();
   if (type != at::kFloat && type != at::kBFloat16) return false;
   return std::all_of(tensors.begin(), tensors.end(),

@@ -6,7 +6,7 @@
 
 namespace ct {
 
-/// Whether the one-pass kernels take these tensors: on the CPU, all float32 or all bfloat16.
+/// Whether the one-pass kernels take these tensors: on the CPU, all float32 or all bfloat16, and not switched off.
 bool fusable(std::initializer_list<at::Tensor> tensors);
 
 at::Tensor fused_rms_norm(const at::Tensor &x, const at::Tensor &weight, double eps);

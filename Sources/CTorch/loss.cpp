@@ -15,7 +15,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext *ctx, const at::Tensor &hidden, const at::Tensor &weight,
                             const std::optional<at::Tensor> &bias, const at::Tensor &targets, int64_t chunk, bool recording) {
     const bool wants_hidden = recording && hidden.requires_grad(), wants_weight = recording && weight.requires_grad();
-    const bool wants_bias = recording && bias.has_value() && bias->requires_grad();
+    const bool wants_bias = recording && bias && bias->requires_grad();
     at::Tensor d_hidden, d_weight, d_bias;
     if (wants_hidden) d_hidden = at::empty_like(hidden);
     if (wants_weight) d_weight = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
@@ -36,20 +36,18 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       if (wants_weight) d_weight.add_(at::mm(narrow.t(), rows.to(weight.scalar_type())));
       if (wants_bias) d_bias.add_(d_logits.sum(0));
     }
-    if (wants_hidden) ctx->saved_data["hidden"] = d_hidden;
-    if (wants_weight) ctx->saved_data["weight"] = d_weight.to(weight.scalar_type());
-    if (wants_bias) ctx->saved_data["bias"] = d_bias.to(bias->scalar_type());
+    if (wants_weight) d_weight = d_weight.to(weight.scalar_type());
+    if (wants_bias) d_bias = d_bias.to(bias->scalar_type());
+    ctx->save_for_backward({d_hidden, d_weight, d_bias});
     return loss;
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
-    const auto scaled = [&](const char *name) {
-      const auto found = ctx->saved_data.find(name);
-      if (found == ctx->saved_data.end()) return at::Tensor();
-      const auto value = found->second.toTensor();
-      return value.mul(grads[0]).to(value.scalar_type());
+    const auto saved = ctx->get_saved_variables();
+    const auto scaled = [&](const at::Tensor &value) {
+      return value.defined() ? value.mul(grads[0]).to(value.scalar_type()) : value;
     };
-    return {scaled("hidden"), scaled("weight"), scaled("bias"), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -62,8 +60,12 @@ ct_status ct_linear_cross_entropy(ct_tensor hidden, ct_tensor weight, ct_tensor 
     TORCH_CHECK(rows.dim() == 2 && table.dim() == 2 && rows.size(1) == table.size(1), "hidden ", rows.sizes(),
                 " does not fit a head of ", table.sizes());
     TORCH_CHECK(wanted.dim() == 1 && wanted.size(0) == rows.size(0), wanted.sizes(), " targets for ", rows.size(0), " rows");
+    const auto offset = ct::optional(bias);
+    if (offset)
+      TORCH_CHECK(offset->dim() == 1 && offset->size(0) == table.size(0), "a bias of ", offset->sizes(), " for a head of ",
+                  table.sizes());
     TORCH_CHECK(chunk > 0, "a chunk of ", chunk, " rows");
-    return LinearCrossEntropy::apply(rows, table, ct::optional(bias), wanted, chunk, at::GradMode::is_enabled());
+    return LinearCrossEntropy::apply(rows, table, offset, wanted, chunk, at::GradMode::is_enabled());
   });
 }
 

@@ -38,6 +38,7 @@ ct_status ct_rotary(ct_tensor x, ct_tensor cos, ct_tensor sin, ct_tensor *out) {
                     c.size(1) == input.size(1) && 2 * c.size(2) <= input.size(3),
                 "rotary angles of ", c.sizes(), " do not fit heads of ", input.sizes());
     TORCH_CHECK(c.scalar_type() == at::kFloat && s.scalar_type() == at::kFloat, "rotary angles are float32");
+    TORCH_CHECK(c.device() == input.device() && s.device() == input.device(), "rotary angles are on another device");
     return ct::fusable({input}) ? ct::fused_rotary(input, c, s) : ct::composed_rotary(input, c, s);
   });
 }

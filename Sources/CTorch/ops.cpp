@@ -1,5 +1,7 @@
 #include "ct_ops.h"
 
+#include <cmath>
+
 #include "boundary.h"
 
 namespace {
@@ -56,6 +58,23 @@ at::Tensor binary(ct_binary_op op, const at::Tensor &a, const at::Tensor &b) {
   }
 }
 
+bool compares(ct_binary_op op) { return op >= CT_EQ && op <= CT_GE; }
+
+/// `b` as the second operand of `a`: a whole number beside whole numbers, so that token ids plus one are token ids.
+at::Scalar scalar(ct_binary_op op, const at::Tensor &a, double b) {
+  const bool integers = at::isIntegralType(a.scalar_type(), /*includeBool=*/false);
+  if (!integers || op == CT_DIV) return b;
+  if (b == std::trunc(b) && std::abs(b) < 0x1p62) return static_cast<int64_t>(b);
+  TORCH_CHECK(compares(op), "a tensor of integers takes whole numbers here, not ", b, "; convert it to a floating-point type");
+  return b;
+}
+
+/// The type a norm is summed in: float32 for the 16-bit types, whose sums stop growing early.
+std::optional<at::ScalarType> norm_type(const at::Tensor &a) {
+  const auto type = a.scalar_type();
+  return type == at::kBFloat16 || type == at::kHalf ? std::optional(at::kFloat) : std::nullopt;
+}
+
 at::Tensor reduce(ct_reduction op, const at::Tensor &a, at::IntArrayRef dims, bool keep) {
   std::vector<int64_t> all;
   if (dims.empty()) {
@@ -68,7 +87,7 @@ at::Tensor reduce(ct_reduction op, const at::Tensor &a, at::IntArrayRef dims, bo
     case CT_AMAX: return at::amax(a, dims, keep);
     case CT_AMIN: return at::amin(a, dims, keep);
     case CT_LOGSUMEXP: return at::logsumexp(a, dims, keep);
-    case CT_NORM2: return at::linalg_vector_norm(a, 2, dims, keep);
+    case CT_NORM2: return at::linalg_vector_norm(a, 2, dims, keep, norm_type(a));
     case CT_ALL: return at::all(a, dims, keep);
     case CT_ANY: return at::any(a, dims, keep);
   }
@@ -86,7 +105,7 @@ ct_status ct_binary(ct_binary_op op, ct_tensor a, ct_tensor b, ct_tensor *out) {
 }
 
 ct_status ct_binary_scalar(ct_binary_op op, ct_tensor a, double b, ct_tensor *out) {
-  return ct::produce(out, [&] { return elementwise(op, ct::ref(a), at::Scalar(b)); });
+  return ct::produce(out, [&] { return elementwise(op, ct::ref(a), scalar(op, ct::ref(a), b)); });
 }
 
 ct_status ct_clamp(ct_tensor a, double low, double high, ct_tensor *out) {
@@ -114,19 +133,11 @@ ct_status ct_cumsum(ct_tensor a, int64_t dim, ct_tensor *out) {
 }
 
 ct_status ct_sort(ct_tensor a, int64_t dim, bool largest, ct_tensor *values, ct_tensor *indices) {
-  return ct::guarded([&] {
-    auto [sorted, order] = at::sort(ct::ref(a), /*stable=*/true, dim, largest);
-    *values = ct::own(sorted);
-    *indices = ct::own(order);
-  });
+  return ct::produce_pair(values, indices, [&] { return at::sort(ct::ref(a), /*stable=*/true, dim, largest); });
 }
 
 ct_status ct_topk(ct_tensor a, int64_t k, int64_t dim, ct_tensor *values, ct_tensor *indices) {
-  return ct::guarded([&] {
-    auto [top, order] = at::topk(ct::ref(a), k, dim);
-    *values = ct::own(top);
-    *indices = ct::own(order);
-  });
+  return ct::produce_pair(values, indices, [&] { return at::topk(ct::ref(a), k, dim); });
 }
 
 ct_status ct_reshape(ct_tensor a, const int64_t *shape, int64_t rank, ct_tensor *out) {
@@ -190,11 +201,16 @@ ct_status ct_masked_fill(ct_tensor a, ct_tensor mask, double value, ct_tensor *o
 }
 
 ct_status ct_equal(ct_tensor a, ct_tensor b, bool *out) {
-  return ct::guarded([&] { *out = at::equal(ct::ref(a), ct::ref(b)); });
+  return ct::answer(out, [&] { return at::equal(ct::ref(a), ct::ref(b)); });
 }
 
 ct_status ct_copy_into(ct_tensor a, ct_tensor b) {
-  return ct::guarded([&] { ct::ref(a).copy_(ct::ref(b)); });
+  return ct::guarded([&] {
+    const auto &target = ct::ref(a), &source = ct::ref(b);
+    TORCH_CHECK(target.sizes() == source.sizes(), "a tensor of shape ", source.sizes(), " cannot overwrite one of ",
+                target.sizes());
+    target.copy_(source);
+  });
 }
 
 ct_status ct_add_into(ct_tensor a, ct_tensor b, double scale) {

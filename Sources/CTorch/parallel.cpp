@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 
 namespace {
 
@@ -21,12 +22,18 @@ struct Job {
   const std::function<void(int64_t, int64_t)> *body;
   int64_t count, step;
   std::atomic<int64_t> next{0};
+  std::atomic<bool> failed{false};
+  std::exception_ptr error = nullptr;
 };
 
 void work(void *context) {
   auto &job = *static_cast<Job *>(context);
-  for (int64_t begin = job.next.fetch_add(job.step); begin < job.count; begin = job.next.fetch_add(job.step))
-    (*job.body)(begin, std::min(job.count, begin + job.step));
+  try {
+    for (int64_t begin = job.next.fetch_add(job.step); begin < job.count; begin = job.next.fetch_add(job.step))
+      (*job.body)(begin, std::min(job.count, begin + job.step));
+  } catch (...) {  // no exception may leave a thread of the pool
+    if (!job.failed.exchange(true)) job.error = std::current_exception();
+  }
 }
 
 }  // namespace
@@ -39,4 +46,5 @@ void ct::parallel_for(int64_t count, int64_t grain, const std::function<void(int
   }
   Job job{&body, count, (count + threads - 1) / threads};
   region()(work, &job, static_cast<unsigned>(threads), 0);
+  if (job.error) std::rethrow_exception(job.error);
 }

@@ -7,7 +7,7 @@
 namespace ct {
 
 /// Calls `body(begin, end)` on disjoint ranges that cover 0 ..< count, none but the last smaller than `grain`.
-/// `body` must not throw.
+/// The first exception of `body` is thrown again here.
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)> &body);
 
 }  // namespace ct

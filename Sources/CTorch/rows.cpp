@@ -23,11 +23,18 @@ inline uint32_t to_bits(float value) {
   return bits;
 }
 
+/// 2ᵏ for −127 < k < 128.
+__attribute__((always_inline)) inline float power_of_two(int32_t k) {
+  return from_bits(static_cast<uint32_t>(k + 127) << 23);
+}
+
 /// eˣ to about one unit in the last place, in operations every instruction set has for whole vectors:
-/// x = k·ln 2 + r with |r| ≤ ln 2 / 2, eʳ by a polynomial, 2ᵏ through the exponent's bits.
+/// x = k·ln 2 + r with |r| ≤ ln 2 / 2, eʳ by a polynomial, 2ᵏ through the exponent's bits. Infinite above 89, 0 below −104.
 __attribute__((always_inline)) inline float exponential(float x) {
-  x = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
-  const float k = __builtin_rintf(x * 1.44269504f);
+  constexpr float integers = 12582912.0f;  // 1.5·2²³: a sum with it has the nearest integer in its lowest bits
+  x = x < -104.0f ? -104.0f : (x > 89.0f ? 89.0f : x);
+  const float shifted = x * 1.44269504f + integers;
+  const float k = shifted - integers;
   const float r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
@@ -36,7 +43,10 @@ __attribute__((always_inline)) inline float exponential(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  return p * from_bits(static_cast<uint32_t>(static_cast<int32_t>(k) + 127) << 23);
+  // k runs from −150 to 128, farther than the exponent of one factor.
+  const auto whole = static_cast<int32_t>(to_bits(shifted) - to_bits(integers));
+  const int32_t half = whole >> 1;
+  return p * power_of_two(half) * power_of_two(whole - half);
 }
 
 __attribute__((always_inline)) inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
@@ -82,10 +92,6 @@ CT_CLONES void multiply(const float *a, const float *b, float *out, int64_t n) {
 
 CT_CLONES void norm_gradient(const float *g, float s, const float *x, float c, float *out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = g[i] * s - x[i] * c;
-}
-
-CT_CLONES void accumulate(const float *g, const float *x, float s, float *sum, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) sum[i] += g[i] * x[i] * s;
 }
 
 CT_CLONES void swiglu(const float *gate, const float *up, float *out, int64_t n) {

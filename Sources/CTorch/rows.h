@@ -17,8 +17,6 @@ void scale(const float *a, float scale, float *out, int64_t n);
 void multiply(const float *a, const float *b, float *out, int64_t n);
 /// out = g·s − x·c
 void norm_gradient(const float *g, float s, const float *x, float c, float *out, int64_t n);
-/// sum += g·x·s
-void accumulate(const float *g, const float *x, float s, float *sum, int64_t n);
 /// out = silu(gate)·up
 void swiglu(const float *gate, const float *up, float *out, int64_t n);
 /// The gradients of `swiglu` for gate and up.

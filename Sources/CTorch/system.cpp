@@ -6,6 +6,10 @@
 #include <c10/core/GradMode.h>
 #include <torch/headeronly/version.h>
 
+#include <cmath>
+#include <mutex>
+#include <string>
+
 #include "boundary.h"
 #include "ct_optim.h"
 #include "ct_random.h"
@@ -72,6 +76,10 @@ ct_status ct_adamw(ct_tensor param, ct_tensor grad, ct_tensor m, ct_tensor v, do
   return ct::guarded([&] {
     c10::NoGradGuard frozen;
     const auto &p = ct::ref(param), &g = ct::ref(grad), &first = ct::ref(m), &second = ct::ref(v);
+    for (const auto &tensor : {p, g, first, second})
+      TORCH_CHECK(tensor.scalar_type() == at::kFloat && tensor.sizes() == p.sizes(),
+                  "AdamW takes four float32 tensors of one shape");
+    TORCH_CHECK(step >= 1, "steps count from 1, not from ", step);
     p.mul_(1 - lr * weight_decay);
     first.lerp_(g, 1 - beta1);
     second.mul_(beta2).addcmul_(g, g, 1 - beta2);

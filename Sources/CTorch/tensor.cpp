@@ -1,6 +1,8 @@
 #include <cstring>
+#include <memory>
 
 #include "boundary.h"
+#include "ct_system.h"
 
 namespace {
 struct Pair {
@@ -35,6 +37,8 @@ at::ScalarType ct::scalar_type(ct_dtype dtype) {
 at::Device ct::device(ct_device device) {
   if (device.kind == CT_CPU) return at::Device(at::kCPU);
   TORCH_CHECK(device.kind == CT_CUDA, "unknown device kind ", static_cast<int>(device.kind));
+  const int32_t count = ct_cuda_device_count();
+  TORCH_CHECK(device.index >= 0 && device.index < count, "there is no GPU ", device.index, ": this libtorch sees ", count);
   return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index));
 }
 
@@ -43,6 +47,7 @@ ct_status ct_tensor_copy(const void *bytes, int64_t byte_count, const int64_t *s
   return ct::produce(out, [&] {
     const auto type = ct::scalar_type(dtype);
     check_size(byte_count, ct::sizes(shape, rank), type);
+    TORCH_CHECK(bytes != nullptr || byte_count == 0, "the bytes are null");
     auto tensor = at::empty(ct::sizes(shape, rank), type);
     if (byte_count > 0) std::memcpy(tensor.data_ptr(), bytes, static_cast<size_t>(byte_count));
     return tensor;
@@ -51,11 +56,23 @@ ct_status ct_tensor_copy(const void *bytes, int64_t byte_count, const int64_t *s
 
 ct_status ct_tensor_map(void *bytes, int64_t byte_count, const int64_t *shape, int64_t rank, ct_dtype dtype, void *owner,
                         void (*release)(void *owner), ct_tensor *out) {
-  return ct::produce(out, [&] {
+  return ct::answer(out, [&] {
     const auto type = ct::scalar_type(dtype);
     check_size(byte_count, ct::sizes(shape, rank), type);
-    return at::from_blob(bytes, ct::sizes(shape, rank), [owner, release](void *) { release(owner); },
-                         at::TensorOptions().dtype(type));
+    TORCH_CHECK(bytes != nullptr || byte_count == 0, "the bytes are null");
+    TORCH_CHECK(reinterpret_cast<uintptr_t>(bytes) % c10::elementSize(type) == 0, "memory at ", bytes,
+                " is not aligned for elements of ", c10::elementSize(type), " bytes");
+    TORCH_CHECK(release != nullptr, "the function that releases the owner is null");
+    // The owner is ours only once the handle exists: a failure on the way must not release it.
+    auto taken = std::make_shared<bool>(false);
+    auto tensor = at::from_blob(bytes, ct::sizes(shape, rank),
+                                [owner, release, taken](void *) {
+                                  if (*taken) release(owner);
+                                },
+                                at::TensorOptions().dtype(type));
+    const ct_tensor mapped = ct::own(std::move(tensor));
+    *taken = true;
+    return mapped;
   });
 }
 
@@ -78,55 +95,55 @@ ct_status ct_arange(double start, double end, double step, ct_dtype dtype, ct_de
   });
 }
 
-ct_status ct_rank(ct_tensor tensor, int64_t *out) {
-  return ct::guarded([&] { *out = ct::ref(tensor).dim(); });
-}
-
-ct_status ct_shape(ct_tensor tensor, int64_t *out) {
+ct_status ct_shape(ct_tensor tensor, const int64_t **sizes, int64_t *rank) {
   return ct::guarded([&] {
+    ct::check_out(sizes);
+    ct::check_out(rank);
     const auto shape = ct::ref(tensor).sizes();
-    std::copy(shape.begin(), shape.end(), out);
+    *sizes = shape.data();
+    *rank = static_cast<int64_t>(shape.size());
   });
 }
 
+ct_status ct_count(ct_tensor tensor, int64_t *out) {
+  return ct::answer(out, [&] { return ct::ref(tensor).numel(); });
+}
+
 ct_status ct_dtype_of(ct_tensor tensor, ct_dtype *out) {
-  return ct::guarded([&] {
+  return ct::answer(out, [&] {
     const auto type = ct::ref(tensor).scalar_type();
-    for (const Pair &pair : dtypes) {
-      if (pair.theirs != type) continue;
-      *out = pair.ours;
-      return;
-    }
-    TORCH_CHECK_NOT_IMPLEMENTED(false, "the element type ", type, " has no name here");
+    for (const Pair &pair : dtypes)
+      if (pair.theirs == type) return pair.ours;
+    C10_THROW_ERROR(NotImplementedError, c10::str("the element type ", type, " has no name here"));
   });
 }
 
 ct_status ct_device_of(ct_tensor tensor, ct_device *out) {
-  return ct::guarded([&] {
+  return ct::answer(out, [&] {
     const auto device = ct::ref(tensor).device();
     TORCH_CHECK_NOT_IMPLEMENTED(device.is_cpu() || device.is_cuda(), "the device ", device, " has no name here");
-    *out = ct_device{device.is_cpu() ? CT_CPU : CT_CUDA, device.is_cpu() ? 0 : device.index()};
+    return ct_device{device.is_cpu() ? CT_CPU : CT_CUDA, device.is_cpu() ? 0 : device.index()};
   });
 }
 
 ct_status ct_is_contiguous(ct_tensor tensor, bool *out) {
-  return ct::guarded([&] { *out = ct::ref(tensor).is_contiguous(); });
+  return ct::answer(out, [&] { return ct::ref(tensor).is_contiguous(); });
 }
 
 ct_status ct_data(ct_tensor tensor, void **out) {
-  return ct::guarded([&] { *out = ct::ref(tensor).data_ptr(); });
+  return ct::answer(out, [&] { return ct::ref(tensor).data_ptr(); });
 }
 
 ct_status ct_item(ct_tensor tensor, double *out) {
-  return ct::guarded([&] {
+  return ct::answer(out, [&] {
     const auto &t = ct::ref(tensor);
     TORCH_CHECK(t.numel() == 1, "a tensor of shape ", t.sizes(), " is not one number");
-    *out = t.item().toDouble();
+    return t.item().toDouble();
   });
 }
 
 ct_status ct_storage_id(ct_tensor tensor, uint64_t *out) {
-  return ct::guarded([&] { *out = reinterpret_cast<uint64_t>(ct::ref(tensor).storage().unsafeGetStorageImpl()); });
+  return ct::answer(out, [&] { return reinterpret_cast<uint64_t>(ct::ref(tensor).storage().unsafeGetStorageImpl()); });
 }
 
 ct_status ct_to_dtype(ct_tensor tensor, ct_dtype dtype, ct_tensor *out) {

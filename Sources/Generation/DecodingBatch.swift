@@ -106,7 +106,8 @@ private struct PaddedColumns {
   func input(_ columns: Range<Int>, cache: KVCache) throws(TorchError) -> ModelInput {
     ModelInput(
       tokens: try tokens.narrowed(1, columns), positions: try positions.narrowed(1, columns), length: columns.upperBound,
-      pattern: try real.map { (real) throws(TorchError) in .padded(real: try real.narrowed(1, 0..<columns.upperBound)) } ?? .causal,
+      pattern: try real.map { (real) throws(TorchError) in .padded(real: try real.narrowed(1, 0..<columns.upperBound)) }
+        ?? .causal,
       cache: cache)
   }
 }

@@ -28,10 +28,14 @@ public struct AttentionPlan {
   ///   - past: tokens in the cache before it.
   ///   - window: a token sees itself and the `window` − 1 before it; nil for all before it.
   ///   - device: where the tensors live.
-  /// - Throws: ``TorchError`` where segments are asked of a pass with a cache.
+  /// - Throws: ``TorchError`` where segments are asked of a pass with a cache, or the window holds no token.
   public init(
     _ pattern: AttentionPattern, queries: Int, past: Int, window: Int? = nil, device: Device = .cpu
   ) throws(TorchError) {
+    guard window.map({ $0 > 0 }) ?? true else {
+      throw TorchError(
+        operation: "attention", message: "a window of \(window ?? 0) tokens; it holds the token itself, so 1 at least")
+    }
     self.window = window
     let keys = past + queries
     let needsWindow = window.map { keys > $0 } ?? false
@@ -46,6 +50,9 @@ public struct AttentionPlan {
     case .causal:
       kind = .masked(try Self.mask(queries: queries, past: past, window: window, device: device))
     case .padded(let real):
+      guard real.rank == 2, real.shape[1] == keys else {
+        throw TorchError(operation: "attention", operands: [real], message: "the mask of tokens must be [B, \(keys)]")
+      }
       let causal = try Self.mask(queries: queries, past: past, window: window, device: device)
       let rows = try real.unsqueezed(1).unsqueezed(1)
       // A padding token looks at itself, so that no row of the softmax is empty.

@@ -68,10 +68,17 @@ public struct ModelInput {
   }
 
   /// One flat row of samples laid end to end, each with positions from 0 and eyes for itself only.
+  ///
+  /// - Throws: ``TorchError`` where tokens and positions are not equally many, or the segments do not add up to them.
   public init(flat tokens: [Int32], positions: [Int32], segments: [Int], device: Device = .cpu) throws(TorchError) {
+    guard !tokens.isEmpty, tokens.count == positions.count, segments.reduce(0, +) == tokens.count else {
+      throw TorchError(
+        operation: "input",
+        message: "\(tokens.count) tokens with \(positions.count) positions in segments of \(segments.reduce(0, +)) tokens")
+    }
     self.tokens = try Tensor(tokens, shape: [1, tokens.count]).to(.int64).to(device)
     self.positions = try Tensor(positions, shape: [1, positions.count]).to(.int64).to(device)
-    length = segments.max() ?? 0
+    length = Int(positions.max() ?? 0) + 1
     pattern = .segments(segments)
     cache = nil
   }

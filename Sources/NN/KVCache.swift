@@ -8,12 +8,13 @@ public final class LayerCache {
   /// Tokens held in each row.
   public private(set) var length = 0
 
-  init(block: Int) { self.block = block }
+  init(block: Int) { self.block = max(1, block) }
 
   /// Adds k, v [B, Hk, S, D] and returns all that is held, as views [B, Hk, K, D].
+  ///
+  /// - Throws: ``TorchError`` where rows, heads or features differ from what is held; the length is then as before.
   func append(_ k: Tensor, _ v: Tensor) throws(TorchError) -> (keys: Tensor, values: Tensor) {
-    let added = try k.size(2)
-    let place = length..<length + added
+    let place = length..<length + (try k.size(2))
     keys = try write(k, into: keys, at: place)
     values = try write(v, into: values, at: place)
     length = place.upperBound
@@ -26,6 +27,9 @@ public final class LayerCache {
 
   private func write(_ new: Tensor, into store: Tensor?, at place: Range<Int>) throws(TorchError) -> Tensor {
     let shape = new.shape
+    guard shape.count == 4 else {
+      throw TorchError(operation: "cache", operands: [new], message: "keys and values have the shape [B, Hk, S, D]")
+    }
     let capacity = try store?.size(2) ?? 0
     var target = store
     if place.upperBound > capacity {

@@ -64,7 +64,7 @@ extension Module {
     var tables: [Int: [Tensor]] = [:]
     for (_, _, value) in parameters() {
       let count = value.count
-      if tables[count, default: []].contains(where: { $0.sharesStorage(with: value) }) { continue }
+      if tables[count, default: []].contains(where: { $0.isSameMemory(as: value) }) { continue }
       tables[count, default: []].append(value)
       total += count
       if value.requiresGradient { trainable += count }

@@ -43,9 +43,9 @@ public final class Linear: Module, Projection {
   }
 
   /// Features that go in.
-  public var inputSize: Int { weight.shape[1] }
+  public var inputSize: Int { weight.shape.last ?? 0 }
   /// Features that come out.
-  public var outputSize: Int { weight.shape[0] }
+  public var outputSize: Int { weight.shape.first ?? 0 }
   /// False.
   public var storesTransposed: Bool { false }
   /// b [out].
@@ -85,9 +85,9 @@ public final class Conv1D: Module, Projection {
   }
 
   /// Features that go in.
-  public var inputSize: Int { weight.shape[0] }
+  public var inputSize: Int { weight.shape.first ?? 0 }
   /// Features that come out.
-  public var outputSize: Int { weight.shape[1] }
+  public var outputSize: Int { weight.shape.last ?? 0 }
   /// True.
   public var storesTransposed: Bool { true }
   /// b [out].

@@ -17,21 +17,11 @@ public enum Goldens {
 
   /// A JSON file among them.
   public static func json(_ path: String) throws -> JSON { try JSON(parsing: Data(contentsOf: url(path))) }
-}
 
-/// Where two tensors differ most, in words; nil where each pair is within `absolute` + `relative`·|expected|.
-public func mismatch(
-  _ actual: Tensor, _ expected: Tensor, absolute: Double = 1e-6, relative: Double = 1e-5
-) throws -> String? {
-  guard actual.shape == expected.shape else { return "shape \(actual.shape) in place of \(expected.shape)" }
-  let (own, theirs): ([Double], [Double]) = (try actual.array(), try expected.array())
-  var worst = (excess: 0.0, index: 0)
-  for (index, (a, e)) in zip(own, theirs).enumerated() {
-    if a == e || (a.isNaN && e.isNaN) { continue }
-    let distance = abs(a - e)
-    let excess = distance.isNaN ? .infinity : distance - absolute - relative * abs(e)
-    if excess > worst.excess { worst = (excess, index) }
+  /// A JSON file among them as `Value`, its `snake_case` keys as `camelCase`.
+  public static func decoded<Value: Decodable>(_ path: String, as type: Value.Type = Value.self) throws -> Value {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(type, from: Data(contentsOf: url(path)))
   }
-  guard worst.excess > 0 else { return nil }
-  return "element \(worst.index) is \(own[worst.index]) in place of \(theirs[worst.index])"
 }

@@ -38,8 +38,19 @@ public enum DType: String, Sendable, Hashable, CaseIterable, Codable {
   }
 
   init?(raw: ct_dtype) {
-    guard let match = DType.allCases.first(where: { $0.raw == raw }) else { return nil }
-    self = match
+    switch raw {
+    case CT_FLOAT32: self = .float32
+    case CT_FLOAT16: self = .float16
+    case CT_BFLOAT16: self = .bfloat16
+    case CT_FLOAT64: self = .float64
+    case CT_INT8: self = .int8
+    case CT_UINT8: self = .uint8
+    case CT_INT16: self = .int16
+    case CT_INT32: self = .int32
+    case CT_INT64: self = .int64
+    case CT_BOOL: self = .bool
+    default: return nil
+    }
   }
 }
 

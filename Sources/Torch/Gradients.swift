@@ -40,7 +40,7 @@ extension Tensor {
     try Tensor.run("backward", self) { ct_backward(raw) }
   }
 
-  /// The gradient gathered so far; nil where there is none.
+  /// The gradient gathered so far; nil where there is none, as for the result of an operation.
   public func gradient() throws(TorchError) -> Tensor? {
     var has = false
     var out = ct_tensor()
@@ -48,10 +48,8 @@ extension Tensor {
     return has ? Tensor(owning: out) : nil
   }
 
-  /// Replaces the gradient; nil clears it.
+  /// Replaces the gradient by one of the same shape, type and device; nil clears it.
   public func setGradient(_ gradient: Tensor?) throws(TorchError) {
-    try withExtendedLifetime(gradient) { () throws(TorchError) in
-      try Tensor.run("set_grad", self) { ct_set_grad(raw, gradient?.raw ?? ct_tensor()) }
-    }
+    try Tensor.run("set_grad", self, gradient) { ct_set_grad(raw, gradient?.raw ?? ct_tensor()) }
   }
 }

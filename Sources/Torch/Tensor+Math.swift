@@ -23,6 +23,8 @@ extension Tensor {
   public static func * (a: Tensor, b: Tensor) throws(TorchError) -> Tensor { try binary(CT_MUL, "mul", a, b) }
   /// The quotient, element by element.
   public static func / (a: Tensor, b: Tensor) throws(TorchError) -> Tensor { try binary(CT_DIV, "div", a, b) }
+  // A tensor of integers takes whole numbers and stays one; divided, it becomes float32.
+
   /// A number added to each element.
   public static func + (a: Tensor, b: Double) throws(TorchError) -> Tensor { try scalar(CT_ADD, "add", a, b) }
   /// A number taken from each element.

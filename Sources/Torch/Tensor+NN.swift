@@ -3,7 +3,7 @@ import CTorch
 extension Tensor {
   /// x·weightᵀ + bias. x [.., in]; weight [out, in]; bias [out].
   public func linear(_ weight: Tensor, _ bias: Tensor? = nil) throws(TorchError) -> Tensor {
-    try Tensor.make("linear", list: [self, weight] + (bias.map { [$0] } ?? [])) {
+    try Tensor.make("linear", self, weight, bias) {
       ct_linear(raw, weight.raw, bias?.raw ?? ct_tensor(), $0)
     }
   }
@@ -47,18 +47,21 @@ extension Tensor {
   public static func attention(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, mask: Tensor? = nil, causal: Bool = false, dropout: Double = 0, scale: Double
   ) throws(TorchError) -> Tensor {
-    try make("attention", list: [q, k, v] + (mask.map { [$0] } ?? [])) {
+    try make("attention", q, k, v, mask) {
       ct_attention(q.raw, k.raw, v.raw, mask?.raw ?? ct_tensor(), causal, dropout, scale, $0)
     }
   }
 
   /// Causal attention inside each segment of one flat row. q [T, H, D]; k, v [T, Hk, D]; `lengths` sum to T.
   ///
-  /// - Parameter window: a token sees itself and the `window` − 1 before it; nil for all before it.
+  /// - Parameter window: a token sees itself and the `window` − 1 before it, 1 or more; nil for all before it.
   public static func segmentAttention(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, lengths: [Int], window: Int? = nil, dropout: Double = 0, scale: Double
   ) throws(TorchError) -> Tensor {
-    try make("segment_attention", q, k, v) {
+    guard window.map({ $0 > 0 }) ?? true else {
+      throw TorchError(operation: "segment_attention", operands: [q, k, v], message: "a window of \(window ?? 0) tokens")
+    }
+    return try make("segment_attention", q, k, v) {
       ct_segment_attention(
         q.raw, k.raw, v.raw, lengths.int64, Int64(lengths.count), Int64(window ?? 0), dropout, scale, $0)
     }
@@ -66,11 +69,11 @@ extension Tensor {
 
   /// Σ −log softmax(self·weightᵀ + bias)[target], in float32, without the logits ever being whole.
   ///
-  /// self [N, d]; weight [V, d]; targets [N] int64. Gradients are made in the forward pass, `chunk` rows at a time.
+  /// self [N, d]; weight [V, d]; bias [V]; targets [N] int64. Gradients are made in the forward pass, `chunk` rows at a time.
   public func linearCrossEntropy(
     weight: Tensor, bias: Tensor? = nil, targets: Tensor, chunk: Int = 256
   ) throws(TorchError) -> Tensor {
-    try Tensor.make("linear_cross_entropy", list: [self, weight, targets] + (bias.map { [$0] } ?? [])) {
+    try Tensor.make("linear_cross_entropy", self, weight, targets, bias) {
       ct_linear_cross_entropy(raw, weight.raw, bias?.raw ?? ct_tensor(), targets.raw, Int64(chunk), $0)
     }
   }

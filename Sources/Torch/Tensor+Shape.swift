@@ -73,7 +73,7 @@ extension Tensor {
 // MARK: - In place
 
 extension Tensor {
-  /// Overwrites the elements with those of `source`, converted.
+  /// Overwrites the elements with those of `source`, of the same shape, converted.
   public func copyInPlace(_ source: Tensor) throws(TorchError) {
     try Tensor.run("copy_", self, source) { ct_copy_into(raw, source.raw) }
   }

@@ -22,25 +22,35 @@ public struct Tensor {
 
 extension Tensor {
   /// Makes a tensor by a call of the shim. The operands stay alive until it returns.
+  ///
+  /// Operands are parameters, not a list: an array for each operation would cost as much as a small operation.
   static func make(
-    _ operation: StaticString, _ operands: Tensor..., call: (UnsafeMutablePointer<ct_tensor>) -> ct_status
+    _ operation: StaticString, _ a: Tensor? = nil, _ b: Tensor? = nil, _ c: Tensor? = nil, _ d: Tensor? = nil,
+    call: (UnsafeMutablePointer<ct_tensor>) -> ct_status
   ) throws(TorchError) -> Tensor {
-    try make(operation, list: operands, call: call)
+    var out = ct_tensor()
+    let status = withExtendedLifetime((a, b, c, d)) { call(&out) }
+    guard status == CT_OK else { throw TorchError(status, operation: operation, operands: [a, b, c, d].compactMap(\.self)) }
+    return Tensor(owning: out)
   }
 
+  /// The same for a list of operands.
   static func make(
     _ operation: StaticString, list operands: [Tensor], call: (UnsafeMutablePointer<ct_tensor>) -> ct_status
   ) throws(TorchError) -> Tensor {
     var out = ct_tensor()
     let status = withExtendedLifetime(operands) { call(&out) }
-    guard status == CT_OK else { throw TorchError(status, operation: "\(operation)", operands: operands) }
+    guard status == CT_OK else { throw TorchError(status, operation: operation, operands: operands) }
     return Tensor(owning: out)
   }
 
   /// A call of the shim that makes no tensor.
-  static func run(_ operation: StaticString, _ operands: Tensor..., call: () -> ct_status) throws(TorchError) {
-    let status = withExtendedLifetime(operands) { call() }
-    guard status == CT_OK else { throw TorchError(status, operation: "\(operation)", operands: operands) }
+  static func run(
+    _ operation: StaticString, _ a: Tensor? = nil, _ b: Tensor? = nil, _ c: Tensor? = nil, _ d: Tensor? = nil,
+    call: () -> ct_status
+  ) throws(TorchError) {
+    let status = withExtendedLifetime((a, b, c, d)) { call() }
+    guard status == CT_OK else { throw TorchError(status, operation: operation, operands: [a, b, c, d].compactMap(\.self)) }
   }
 
   /// The handle, for the length of a call made through `make` or `run` with this tensor among the operands.
@@ -62,6 +72,8 @@ extension Tensor {
   /// A tensor over memory that `owner` keeps valid; `owner` is released when the last tensor over the memory goes.
   ///
   /// The memory may be read-only (a mapped file): nothing may then write into the tensor.
+  ///
+  /// - Throws: ``TorchError`` where the bytes do not fill the shape exactly or are not aligned for the elements.
   public init(mapping bytes: UnsafeRawBufferPointer, shape: [Int], dtype: DType, owner: AnyObject) throws(TorchError) {
     let box = Unmanaged.passRetained(owner)
     var out = ct_tensor()
@@ -120,24 +132,33 @@ extension Tensor {
 extension Tensor {
   /// The size of each dimension.
   public var shape: [Int] {
-    var rank: Int64 = 0
-    return withExtendedLifetime(storage) {
-      ct_rank(raw, &rank)
-      var sizes = [Int64](repeating: 0, count: Int(rank))
-      ct_shape(raw, &sizes)
-      return sizes.map(Int.init)
+    withSizes { sizes in
+      Array(unsafeUninitializedCapacity: sizes.count) { array, count in
+        for (place, size) in sizes.enumerated() { array.initializeElement(at: place, to: Int(size)) }
+        count = sizes.count
+      }
     }
   }
 
   /// The number of dimensions.
-  public var rank: Int {
+  public var rank: Int { withSizes(\.count) }
+
+  /// The sizes where libtorch keeps them.
+  private func withSizes<Result>(_ body: (UnsafeBufferPointer<Int64>) -> Result) -> Result {
+    var sizes: UnsafePointer<Int64>?
     var rank: Int64 = 0
-    withExtendedLifetime(storage) { _ = ct_rank(raw, &rank) }
-    return Int(rank)
+    return withExtendedLifetime(storage) {
+      ct_shape(raw, &sizes, &rank)
+      return body(UnsafeBufferPointer(start: sizes, count: Int(rank)))
+    }
   }
 
   /// The number of elements.
-  public var count: Int { shape.reduce(1, *) }
+  public var count: Int {
+    var count: Int64 = 0
+    withExtendedLifetime(storage) { _ = ct_count(raw, &count) }
+    return Int(count)
+  }
 
   /// Bytes the elements take.
   public var byteCount: Int { count * dtype.byteSize }
@@ -203,6 +224,18 @@ extension Tensor {
     withExtendedLifetime((storage, other.storage)) {
       ct_storage_id(raw, &own)
       ct_storage_id(other.raw, &others)
+    }
+    return own == others
+  }
+
+  /// True where both are as many elements from the same place of one memory, so that a change of one is a change of the other.
+  public func isSameMemory(as other: Tensor) -> Bool {
+    guard count == other.count, sharesStorage(with: other) else { return false }
+    var own: UnsafeMutableRawPointer?
+    var others: UnsafeMutableRawPointer?
+    withExtendedLifetime((storage, other.storage)) {
+      ct_data(raw, &own)
+      ct_data(other.raw, &others)
     }
     return own == others
   }

@@ -33,7 +33,7 @@ public struct TorchError: Error, Sendable, Hashable, CustomStringConvertible {
     self.message = message
   }
 
-  init(_ status: ct_status, operation: String, operands: [Tensor]) {
+  init(_ status: ct_status, operation: StaticString, operands: [Tensor]) {
     let text = String(cString: ct_last_error())
     let kind: Kind =
       switch status {
@@ -43,7 +43,7 @@ public struct TorchError: Error, Sendable, Hashable, CustomStringConvertible {
       case CT_NOT_IMPLEMENTED: .notImplemented
       default: .internal
       }
-    self.init(kind, operation: operation, operands: operands, message: text)
+    self.init(kind, operation: "\(operation)", operands: operands, message: text)
   }
 
   /// Operation, operands and message in one line.

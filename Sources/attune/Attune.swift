@@ -19,7 +19,7 @@ struct Attune: ParsableCommand {
       """,
     version: version,
     groupedSubcommands: [
-      CommandGroup(name: "Tuning", subcommands: [QuickstartCommand.self, Tune.self, Merge.self]),
+      CommandGroup(name: "Tuning", subcommands: [Tune.self, QuickstartCommand.self, Merge.self]),
       CommandGroup(name: "Using", subcommands: [Generate.self, Chat.self, Score.self, Tokenize.self]),
       CommandGroup(name: "Preparing", subcommands: [DataCommand.self, ModelsCommand.self, Doctor.self]),
     ])

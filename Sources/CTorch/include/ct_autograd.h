@@ -16,7 +16,7 @@ CT_API ct_status ct_detach(ct_tensor tensor, ct_tensor *out);
 CT_API ct_status ct_backward(ct_tensor loss);
 /// The gradient gathered so far; `has` is false and `out` untouched where there is none.
 CT_API ct_status ct_grad(ct_tensor tensor, bool *has, ct_tensor *out);
-/// Replaces the gradient; a null handle clears it.
+/// Replaces the gradient by one of the tensor's shape, type and device; a null handle clears it.
 CT_API ct_status ct_set_grad(ct_tensor tensor, ct_tensor grad);
 
 #endif

@@ -47,11 +47,12 @@ typedef enum ct_reduction { CT_SUM, CT_MEAN, CT_AMAX, CT_AMIN, CT_LOGSUMEXP, CT_
 
 CT_API ct_status ct_unary(ct_unary_op op, ct_tensor a, ct_tensor *out);
 CT_API ct_status ct_binary(ct_binary_op op, ct_tensor a, ct_tensor b, ct_tensor *out);
-/// The second operand is a number; not for `CT_MATMUL`.
+/// The second operand is a number; not for maximum, minimum, the logical operations and `CT_MATMUL`. A tensor of integers takes
+/// whole numbers and stays one, but for a quotient, which is a fraction, and a comparison, which takes any number.
 CT_API ct_status ct_binary_scalar(ct_binary_op op, ct_tensor a, double b, ct_tensor *out);
 CT_API ct_status ct_clamp(ct_tensor a, double low, double high, ct_tensor *out);
 
-/// Over the listed dimensions; over all of them where `count` is 0. Every reduction but sum and mean takes one or all.
+/// Over the listed dimensions; over all of them where `count` is 0. The norm of a 16-bit tensor is float32.
 CT_API ct_status ct_reduce(ct_reduction op, ct_tensor a, const int64_t *dims, int64_t count, bool keep, ct_tensor *out);
 CT_API ct_status ct_argmax(ct_tensor a, int64_t dim, ct_tensor *out);
 CT_API ct_status ct_softmax(ct_tensor a, int64_t dim, ct_tensor *out);
@@ -80,7 +81,7 @@ CT_API ct_status ct_where(ct_tensor condition, ct_tensor a, ct_tensor b, ct_tens
 CT_API ct_status ct_masked_fill(ct_tensor a, ct_tensor mask, double value, ct_tensor *out);
 CT_API ct_status ct_equal(ct_tensor a, ct_tensor b, bool *out);
 
-/// In place: `a = b`, with conversion of dtype and device.
+/// In place: `a = b` of the same shape, with conversion of dtype and device.
 CT_API ct_status ct_copy_into(ct_tensor a, ct_tensor b);
 /// In place: `a += scale · b`.
 CT_API ct_status ct_add_into(ct_tensor a, ct_tensor b, double scale);

@@ -13,10 +13,14 @@
 /// What became of a call.
 typedef enum ct_status {
   CT_OK = 0,
+  /// Shapes, types or values that do not fit the operation.
   CT_INVALID_ARGUMENT,
+  /// A dimension or an index that is not there.
   CT_INDEX_RANGE,
   CT_OUT_OF_MEMORY,
+  /// No such operation for this type or device.
   CT_NOT_IMPLEMENTED,
+  /// A defect, of libtorch, of the device or here.
   CT_INTERNAL,
 } ct_status;
 

@@ -41,7 +41,7 @@ CT_API ct_status ct_tensor_copy(const void *bytes, int64_t byte_count, const int
                                 ct_tensor *out);
 
 /// A tensor over memory it does not own: `release(owner)` is called once when the last use of its storage ends, on any
-/// thread; on failure it is not called.
+/// thread; on failure it is not called. `bytes` is aligned to the size of an element.
 CT_API ct_status ct_tensor_map(void *bytes, int64_t byte_count, const int64_t *shape, int64_t rank, ct_dtype dtype,
                                void *owner, void (*release)(void *owner), ct_tensor *out);
 
@@ -51,9 +51,10 @@ CT_API ct_status ct_full(const int64_t *shape, int64_t rank, double value, ct_dt
 /// `start, start + step, …` up to but without `end`.
 CT_API ct_status ct_arange(double start, double end, double step, ct_dtype dtype, ct_device device, ct_tensor *out);
 
-CT_API ct_status ct_rank(ct_tensor tensor, int64_t *out);
-/// Writes `rank` sizes to `out`, which has room for them.
-CT_API ct_status ct_shape(ct_tensor tensor, int64_t *out);
+/// The number of dimensions and the size of each; `sizes` belongs to the tensor and lasts as long as its handle.
+CT_API ct_status ct_shape(ct_tensor tensor, const int64_t **sizes, int64_t *rank);
+/// The number of elements.
+CT_API ct_status ct_count(ct_tensor tensor, int64_t *out);
 CT_API ct_status ct_dtype_of(ct_tensor tensor, ct_dtype *out);
 CT_API ct_status ct_device_of(ct_tensor tensor, ct_device *out);
 CT_API ct_status ct_is_contiguous(ct_tensor tensor, bool *out);

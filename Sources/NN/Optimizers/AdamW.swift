@@ -36,10 +36,15 @@ public final class AdamW {
   public private(set) var step = 0
 
   /// An optimizer of `parameters`, whose means start at 0.
+  ///
+  /// - Throws: ``TorchError`` where a parameter is not float32, in which small steps would be lost.
   public init(_ parameters: [(path: String, value: Tensor)], settings: Settings = Settings()) throws(TorchError) {
     self.settings = settings
     var entries: [Entry] = []
     for (path, value) in parameters {
+      guard value.dtype == .float32 else {
+        throw TorchError(operation: "adamw", operands: [value], message: "“\(path)” must be float32 to be tuned")
+      }
       entries.append(
         Entry(
           path: path, parameter: value, first: try .zeros(value.shape, device: value.device),

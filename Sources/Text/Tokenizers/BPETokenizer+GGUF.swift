@@ -49,7 +49,8 @@ extension GGUFVocabulary {
 
   func specialTokens() throws(TokenizerError) -> SpecialTokens {
     SpecialTokens(
-      bos: try spelling(bosID, "bos_token_id"), eos: try spelling(eosID, "eos_token_id"), pad: try spelling(padID, "padding_token_id"),
+      bos: try spelling(bosID, "bos_token_id"), eos: try spelling(eosID, "eos_token_id"),
+      pad: try spelling(padID, "padding_token_id"),
       unk: try spelling(unkID, "unknown_token_id"))
   }
 
@@ -81,7 +82,7 @@ extension GGUFVocabulary {
     options.ignoresMerges = splitting.ignoresMerges
     let model = BPEModel(tokens: tokens, merges: try pairTable(tokens), unit: .byte, options: options)
     var parts = BPETokenizer.Parts(model: model)
-    if splitting.normalizes { parts.normalizers = [.canonicalComposition] }
+    if splitting.normalizes { parts.normalizers = [.form(.canonicalComposition)] }
     parts.preTokenizers = splitting.steps
     if addSpacePrefix == true { parts.preTokenizers.insert(.byteLevel(addsPrefixSpace: true, splitter: nil), at: 0) }
     parts.decoding = [.byteLevel]

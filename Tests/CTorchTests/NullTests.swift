@@ -1,0 +1,91 @@
+import CTorch
+import Testing
+
+/// Null handles and null out-parameters are invalid arguments everywhere, never a crash.
+@Suite struct NullTests {
+  private typealias Call = @Sendable (_ some: ct_tensor, _ out: UnsafeMutablePointer<ct_tensor>?) -> ct_status
+  private static var none: ct_tensor { ct_tensor() }
+
+  /// Each function that makes a tensor, with one operand missing.
+  private static let missingOperand: [(String, Call)] = [
+    ("to_dtype", { ct_to_dtype(none, CT_FLOAT32, $1) }), ("to_device", { ct_to_device(none, cpu, $1) }),
+    ("contiguous", { ct_contiguous(none, $1) }), ("clone", { ct_clone(none, $1) }),
+    ("unary", { ct_unary(CT_NEG, none, $1) }), ("binary, first", { ct_binary(CT_ADD, none, $0, $1) }),
+    ("binary, second", { ct_binary(CT_ADD, $0, none, $1) }), ("scalar", { ct_binary_scalar(CT_ADD, none, 1, $1) }),
+    ("clamp", { ct_clamp(none, 0, 1, $1) }), ("reduce", { ct_reduce(CT_SUM, none, nil, 0, false, $1) }),
+    ("argmax", { ct_argmax(none, 0, $1) }), ("softmax", { ct_softmax(none, 0, $1) }),
+    ("log_softmax", { ct_log_softmax(none, 0, $1) }), ("cumsum", { ct_cumsum(none, 0, $1) }),
+    ("reshape", { ct_reshape(none, [1], 1, $1) }), ("expand", { ct_expand(none, [1], 1, $1) }),
+    ("permute", { ct_permute(none, [0], 1, $1) }), ("transpose", { ct_transpose(none, 0, 0, $1) }),
+    ("unsqueeze", { ct_unsqueeze(none, 0, $1) }), ("squeeze", { ct_squeeze(none, 0, $1) }),
+    ("narrow", { ct_narrow(none, 0, 0, 1, $1) }), ("select", { ct_select(none, 0, 0, $1) }),
+    ("cat", { ct_cat([$0, none], 2, 0, $1) }), ("cat, no list", { ct_cat(nil, 1, 0, $1) }),
+    ("stack", { ct_stack([none], 1, 0, $1) }), ("index_select", { ct_index_select($0, 0, none, $1) }),
+    ("gather", { ct_gather($0, 0, none, $1) }), ("scatter", { ct_scatter($0, 0, $0, none, $1) }),
+    ("where", { ct_where(none, $0, $0, $1) }), ("masked_fill", { ct_masked_fill($0, none, 0, $1) }),
+    ("linear", { ct_linear($0, none, none, $1) }), ("embedding", { ct_embedding(none, $0, $1) }),
+    ("layer_norm", { ct_layer_norm($0, $0, none, 1e-5, $1) }), ("rms_norm", { ct_rms_norm($0, none, 1e-5, $1) }),
+    ("dropout", { ct_dropout(none, 0.5, $1) }), ("rotary", { ct_rotary($0, none, $0, $1) }),
+    ("swiglu", { ct_swiglu($0, none, $1) }), ("attention", { ct_attention($0, none, $0, none, false, 0, 1, $1) }),
+    ("segment_attention", { ct_segment_attention($0, $0, none, [1], 1, 0, 0, 1, $1) }),
+    ("linear_cross_entropy", { ct_linear_cross_entropy($0, $0, none, none, 8, $1) }),
+    ("token_log_probs", { ct_token_log_probs($0, none, $1) }), ("detach", { ct_detach(none, $1) }),
+  ]
+
+  @Test func nullHandles() {
+    with(zeros([1])) { operands in
+      for (name, call) in Self.missingOperand {
+        var out = untouched
+        #expect(call(operands[0], &out) == CT_INVALID_ARGUMENT, "\(name)")
+        #expect(lastError().contains("null") || name.hasPrefix("cat, no list"), "\(name): \(lastError())")
+        #expect(out.ctx == untouched.ctx, "\(name)")
+      }
+    }
+  }
+
+  @Test func nullHandlesOfQuestions() {
+    var (flag, number, place) = (true, Int64(-5), -5.0)
+    var (id, type, device) = (UInt64(5), CT_BOOL, cpu)
+    var (sizes, data): (UnsafePointer<Int64>?, UnsafeMutableRawPointer?) = (nil, nil)
+    let none = Self.none
+    #expect(ct_shape(none, &sizes, &number) == CT_INVALID_ARGUMENT)
+    #expect(ct_count(none, &number) == CT_INVALID_ARGUMENT)
+    #expect(ct_dtype_of(none, &type) == CT_INVALID_ARGUMENT)
+    #expect(ct_device_of(none, &device) == CT_INVALID_ARGUMENT)
+    #expect(ct_is_contiguous(none, &flag) == CT_INVALID_ARGUMENT)
+    #expect(ct_data(none, &data) == CT_INVALID_ARGUMENT)
+    #expect(ct_item(none, &place) == CT_INVALID_ARGUMENT)
+    #expect(ct_storage_id(none, &id) == CT_INVALID_ARGUMENT)
+    #expect(ct_requires_grad(none, &flag) == CT_INVALID_ARGUMENT)
+    #expect(ct_equal(none, none, &flag) == CT_INVALID_ARGUMENT)
+    #expect(flag && number == -5 && place == -5 && id == 5 && type == CT_BOOL, "nothing was written")
+    for status in [
+      ct_set_requires_grad(none, true), ct_backward(none), ct_set_grad(none, none), ct_copy_into(none, none),
+      ct_add_into(none, none, 1), ct_scale_into(none, 1), ct_fill_into(none, 1), ct_normal_into(none, 0, 1),
+      ct_uniform_into(none, 0, 1), ct_set_random_state(none), ct_adamw(none, none, none, none, 1, 0.9, 0.999, 1e-8, 0, 1),
+    ] {
+      #expect(status == CT_INVALID_ARGUMENT)
+    }
+    ct_tensor_free(none)
+  }
+
+  @Test func nullOutParameters() {
+    with(zeros([1])) { operands in
+      let some = operands[0]
+      var rank: Int64 = 0
+      var other = untouched
+      var has = true
+      for status in [
+        ct_unary(CT_NEG, some, nil), ct_empty([1], 1, CT_FLOAT32, cpu, nil), ct_full([1], 1, 0, CT_FLOAT32, cpu, nil),
+        ct_arange(0, 1, 1, CT_FLOAT32, cpu, nil), ct_tensor_copy(nil, 0, [0], 1, CT_FLOAT32, nil), ct_shape(some, nil, &rank),
+        ct_count(some, nil), ct_dtype_of(some, nil), ct_device_of(some, nil), ct_is_contiguous(some, nil), ct_data(some, nil),
+        ct_item(some, nil), ct_storage_id(some, nil), ct_requires_grad(some, nil), ct_equal(some, some, nil),
+        ct_sort(some, 0, true, nil, &other), ct_sort(some, 0, true, &other, nil), ct_topk(some, 1, 0, &other, nil),
+        ct_grad(some, nil, &other), ct_grad(some, &has, nil), ct_random_state(nil),
+      ] {
+        #expect(status == CT_INVALID_ARGUMENT)
+      }
+      #expect(other.ctx == untouched.ctx)
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import CTorch
+import Testing
+
+/// Arguments that would end the process or read foreign memory if they got through.
+@Suite struct ShapeCheckTests {
+  @Test func shapesThatCannotBe() {
+    var out = untouched
+    #expect(ct_empty([-1], 1, CT_FLOAT32, cpu, &out) == CT_INVALID_ARGUMENT)
+    #expect(ct_empty([1], -1, CT_FLOAT32, cpu, &out) == CT_INVALID_ARGUMENT)
+    #expect(ct_empty(nil, 2, CT_FLOAT32, cpu, &out) == CT_INVALID_ARGUMENT)
+    #expect(ct_empty([1 << 62, 8], 2, CT_FLOAT32, cpu, &out) == CT_INVALID_ARGUMENT)
+    #expect(ct_tensor_copy(nil, 0, [1 << 62, 8, 0], 3, CT_FLOAT32, &out) == CT_INVALID_ARGUMENT)
+    #expect(ct_tensor_copy(nil, 16, [1 << 62, 8, 0], 3, CT_FLOAT32, &out) == CT_INVALID_ARGUMENT)
+    #expect(ct_tensor_copy(nil, 8, [2], 1, CT_FLOAT32, &out) == CT_INVALID_ARGUMENT)
+    #expect(ct_tensor_copy([1] as [Float], 4, [2], 1, CT_FLOAT32, &out) == CT_INVALID_ARGUMENT)
+    #expect(lastError().contains("does not fill 4 bytes"))
+    #expect(ct_arange(0, .nan, 1, CT_FLOAT32, cpu, &out) == CT_INVALID_ARGUMENT)
+    #expect(ct_arange(0, 1, 0, CT_FLOAT32, cpu, &out) == CT_INVALID_ARGUMENT)
+    #expect(out.ctx == untouched.ctx)
+  }
+
+  @Test func copyIntoAnotherShape() {
+    with(zeros([3]), zeros([1])) { operands in
+      #expect(ct_copy_into(operands[0], operands[1]) == CT_INVALID_ARGUMENT, "one number does not fill three places unasked")
+    }
+  }
+
+  @Test func rotaryWithoutElements() {
+    for shape in [[0, 3, 2, 4], [1, 0, 2, 4], [1, 3, 0, 4]] as [[Int64]] {
+      with(zeros(shape), zeros([shape[0], shape[1], 2]), zeros([shape[0], shape[1], 2])) { operands in
+        var out = ct_tensor()
+        #expect(ct_rotary(operands[0], operands[1], operands[2], &out) == CT_OK)
+        ct_tensor_free(out)
+      }
+    }
+    with(zeros([1, 3, 2, 4]), zeros([1, 3, 3]), zeros([1, 3, 3])) { operands in
+      var out = untouched
+      #expect(ct_rotary(operands[0], operands[1], operands[2], &out) == CT_INVALID_ARGUMENT)
+    }
+  }
+
+  @Test func layersWithoutElements() {
+    with(zeros([0, 4]), zeros([4]), zeros([3, 0]), zeros([0]), zeros([])) { operands in
+      let calls: [(UnsafeMutablePointer<ct_tensor>) -> ct_status] = [
+        { ct_rms_norm(operands[0], operands[1], 1e-5, $0) }, { ct_rms_norm(operands[2], operands[3], 1e-5, $0) },
+        { ct_swiglu(operands[0], operands[0], $0) }, { ct_swiglu(operands[2], operands[2], $0) },
+        { ct_swiglu(operands[4], operands[4], $0) },
+      ]
+      var out = ct_tensor()
+      for call in calls {
+        #expect(call(&out) == CT_OK)
+        ct_tensor_free(out)
+      }
+      out = untouched
+      #expect(ct_rms_norm(operands[4], operands[1], 1e-5, &out) == CT_INVALID_ARGUMENT)
+      #expect(ct_rms_norm(operands[0], operands[4], 1e-5, &out) == CT_INVALID_ARGUMENT)
+      #expect(out.ctx == untouched.ctx)
+    }
+  }
+
+  @Test(arguments: [true, false]) func segmentsThatDoNotFit(fused: Bool) {
+    let before = ct_fused_kernels()
+    ct_set_fused_kernels(fused)
+    defer { ct_set_fused_kernels(before) }
+    let cases: [(q: [Int64], k: [Int64], lengths: [Int64], window: Int64)] = [
+      ([4, 2, 8], [4, 2, 8], [], 0), ([4, 2, 8], [4, 2, 8], [3], 0), ([4, 2, 8], [4, 2, 8], [5], 0),
+      ([4, 2, 8], [4, 2, 8], [0, 4], 0), ([4, 2, 8], [4, 2, 8], [5, -1], 0), ([4, 2, 8], [4, 2, 8], [.max, .max, 6], 0),
+      ([4, 2, 8], [4, 2, 8], [4], -1), ([4, 3, 8], [4, 2, 8], [4], 0), ([4, 0, 8], [4, 2, 8], [4], 0),
+      ([4, 2, 8], [4, 0, 8], [4], 0), ([4, 2, 0], [4, 2, 0], [4], 0), ([4, 2, 8], [3, 2, 8], [4], 0),
+      ([4, 2, 8], [4, 2, 4], [4], 0), ([4, 16], [4, 16], [4], 0),
+    ]
+    for (q, k, lengths, window) in cases {
+      with(zeros(q), zeros(k)) { operands in
+        var out = untouched
+        let status = ct_segment_attention(
+          operands[0], operands[1], operands[1], lengths, Int64(lengths.count), window, 0, 1, &out)
+        #expect(status == CT_INVALID_ARGUMENT, "\(q), \(k), \(lengths), \(window)")
+        #expect(out.ctx == untouched.ctx)
+      }
+    }
+    with(zeros([0, 2, 8])) { operands in
+      var out = ct_tensor()
+      #expect(ct_segment_attention(operands[0], operands[0], operands[0], nil, 0, 0, 0, 1, &out) == CT_OK, "an empty row")
+      ct_tensor_free(out)
+    }
+  }
+
+  @Test func attentionThatDoesNotFit() {
+    let fits: [Int64] = [1, 2, 4, 8]
+    for other in [[1, 2, 4], [2, 2, 4, 8], [1, 3, 4, 8], [1, 0, 4, 8], [1, 2, 4, 6]] as [[Int64]] {
+      with(zeros(fits), zeros(other)) { operands in
+        var out = untouched
+        #expect(
+          ct_attention(operands[0], operands[1], operands[1], ct_tensor(), false, 0, 1, &out) == CT_INVALID_ARGUMENT, "\(other)")
+      }
+    }
+    with(zeros(fits), zeros([1, 2, 3, 8]), zeros([2, 4])) { operands in
+      var out = untouched
+      #expect(ct_attention(operands[0], operands[0], operands[1], ct_tensor(), false, 0, 1, &out) == CT_INVALID_ARGUMENT)
+      #expect(ct_attention(operands[0], operands[0], operands[0], operands[2], true, 0, 1, &out) == CT_INVALID_ARGUMENT)
+    }
+    for shape in [[1, 2, 0, 8], [1, 2, 4, 0]] as [[Int64]] {
+      with(zeros(shape)) { operands in
+        var out = ct_tensor()
+        #expect(ct_attention(operands[0], operands[0], operands[0], ct_tensor(), false, 0, 1, &out) == CT_OK, "\(shape)")
+        ct_tensor_free(out)
+      }
+    }
+  }
+
+  @Test func optimizerStepsThatDoNotFit() {
+    with(zeros([2]), zeros([1])) { operands in
+      let (two, one) = (operands[0], operands[1])
+      #expect(ct_adamw(two, one, two, two, 0.1, 0.9, 0.999, 1e-8, 0, 1) == CT_INVALID_ARGUMENT)
+      #expect(ct_adamw(two, two, two, two, 0.1, 0.9, 0.999, 1e-8, 0, 0) == CT_INVALID_ARGUMENT)
+      #expect(ct_set_grad(two, one) == CT_INVALID_ARGUMENT)
+      #expect(ct_set_threads(0) != CT_OK)
+    }
+  }
+
+  @Test func lossesThatDoNotFit() {
+    with(zeros([3, 4]), zeros([7, 4]), integers([0, 7, -100], [3]), integers([0], [1])) { operands in
+      var out = untouched
+      #expect(
+        ct_linear_cross_entropy(operands[0], operands[1], ct_tensor(), operands[2], 8, &out) == CT_INDEX_RANGE, "\(lastError())")
+      #expect(ct_linear_cross_entropy(operands[0], operands[1], ct_tensor(), operands[3], 8, &out) == CT_INVALID_ARGUMENT)
+      #expect(ct_linear_cross_entropy(operands[0], operands[1], operands[0], operands[2], 8, &out) == CT_INVALID_ARGUMENT)
+      #expect(ct_linear_cross_entropy(operands[0], operands[0], ct_tensor(), operands[2], 0, &out) == CT_INVALID_ARGUMENT)
+      #expect(out.ctx == untouched.ctx)
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import TestSupport
+import Testing
+import Torch
+
+/// Head and loss in one against log softmax of whole logits.
+@Suite struct LinearCrossEntropyTests {
+  private func inputs(rows: Int, vocabulary: Int, size: Int, dtype: DType) throws -> [Tensor] {
+    [
+      try .pattern([rows, size], scale: 2, dtype: dtype), try .pattern([vocabulary, size], seed: 1, dtype: dtype),
+      try .pattern([vocabulary], seed: 2, dtype: dtype),
+      try Tensor((0..<rows).map { Int64($0 * 7 % vocabulary) }),
+    ]
+  }
+
+  private func whole(_ x: [Tensor]) throws -> Tensor {
+    let logits = try x[0].linear(x[1], x[2]).to(.float32)
+    return try -(try logits.logSoftmax().gathered(1, try x[3].unsqueezed(1)).sum())
+  }
+
+  private let cotangent = Result { try Tensor([0.37] as [Float], shape: []) }
+
+  @Test(arguments: [(7, 3), (7, 1), (7, 7), (7, 256), (1, 2), (17, 5)], [DType.float32, .bfloat16])
+  func equalsWholeLogits(sizes: (rows: Int, chunk: Int), dtype: DType) throws {
+    let inputs = try inputs(rows: sizes.rows, vocabulary: 23, size: 17, dtype: dtype)
+    let expected = try differentiate(inputs, cotangent: try cotangent.get()) { try self.whole($0) }
+    let actual = try differentiate(inputs, cotangent: try cotangent.get()) {
+      try $0[0].linearCrossEntropy(weight: $0[1], bias: $0[2], targets: $0[3], chunk: sizes.chunk)
+    }
+    #expect(actual.value.dtype == .float32 && actual.value.rank == 0)
+    // The logits are the same numbers; gradients pass through the tensors' own type, whose steps are 1/128 in bfloat16.
+    try assertClose(actual.value, expected.value, relative: 1e-6)
+    let tolerance = dtype == .float32 ? 2e-6 : 1.0 / 64
+    for place in 0..<3 {
+      let (found, wanted) = (try #require(actual.gradients[place]), try #require(expected.gradients[place]))
+      #expect(found.dtype == dtype)
+      try assertClose(
+        found, wanted, relative: tolerance, absolute: tolerance * (try wanted.abs().max().item()), "gradient \(place)")
+    }
+  }
+
+  @Test func gradientsGoOnlyWhereTheyAreWanted() throws {
+    let x = try inputs(rows: 4, vocabulary: 6, size: 3, dtype: .float32)
+    let expected = try differentiate(x) { try self.whole($0) }
+    for wanted in 0..<3 {
+      for tensor in x[..<3] { try tensor.setRequiresGradient(false) }
+      try x[wanted].setRequiresGradient(true)
+      let loss = try x[0].linearCrossEntropy(weight: x[1], bias: x[2], targets: x[3], chunk: 3)
+      try (try loss * (try Tensor.pattern([], seed: 97).item())).backward()
+      try assertClose(try #require(try x[wanted].gradient()), try #require(expected.gradients[wanted]))
+      for other in 0..<3 where other > wanted { #expect(try x[other].gradient() == nil) }
+    }
+  }
+
+  @Test func evaluationMakesNoGraph() throws {
+    let x = try inputs(rows: 4, vocabulary: 6, size: 3, dtype: .float32)
+    for tensor in x[..<3] { try tensor.setRequiresGradient(true) }
+    let loss = try withoutGradients {
+      try x[0].linearCrossEntropy(weight: x[1], bias: x[2], targets: x[3])
+    }
+    #expect(!loss.requiresGradient)
+    try assertClose(loss, try whole(x).detached())
+  }
+
+  @Test func noRows() throws {
+    let loss = try Tensor.zeros([0, 3]).linearCrossEntropy(weight: .ones([5, 3]), targets: .zeros([0], dtype: .int64))
+    #expect(try loss.item() == 0)
+  }
+
+  @Test func stridesDoNotMatter() throws {
+    let x = try inputs(rows: 8, vocabulary: 6, size: 3, dtype: .float32)
+    let expected = try differentiate(x) {
+      try self.whole([try $0[0].narrowed(0, 2..<6), $0[1], $0[2], try $0[3].narrowed(0, 2..<6)])
+    }
+    let actual = try differentiate(x) {
+      try $0[0].narrowed(0, 2..<6).linearCrossEntropy(
+        weight: $0[1], bias: $0[2], targets: try $0[3].narrowed(0, 2..<6), chunk: 3)
+    }
+    try assertClose(actual.value, expected.value)
+    try assertClose(try #require(actual.gradients[0]), try #require(expected.gradients[0]))
+  }
+
+  @Test func hugeAndMissingNumbers() throws {
+    let head = try Tensor([1, 0, -1] as [Float], shape: [3, 1])
+    let hidden = try Tensor([1e30, -1e30, .nan] as [Float], shape: [3, 1])
+    func loss(_ row: Int, _ target: Int64) throws -> Double {
+      try hidden.narrowed(0, row..<row + 1).linearCrossEntropy(weight: head, targets: Tensor([target])).item()
+    }
+    #expect(try loss(0, 0) == 0)
+    #expect(try loss(1, 2) == 0)
+    #expect(try loss(0, 2) > 1e30)
+    #expect(try loss(2, 0).isNaN)
+  }
+}
