@@ -15,13 +15,13 @@ struct Attune: ParsableCommand {
       Exit status: 0 done, 1 failed, 2 wrong command line, 130 interrupted.
 
       Example:
-        attune generate --model models/smollm2-135m-instruct.gguf --prompt "Name three colours."
+        attune generate --model smollm2 --prompt "Name three colours."
       """,
     version: version,
     groupedSubcommands: [
-      CommandGroup(name: "Tune", subcommands: [Tune.self, QuickstartCommand.self]),
-      CommandGroup(name: "Use", subcommands: [Generate.self, Score.self, Tokenize.self]),
-      CommandGroup(name: "Look after", subcommands: [DataCommand.self, ModelsCommand.self, Doctor.self]),
+      CommandGroup(name: "Tuning", subcommands: [Tune.self, QuickstartCommand.self, Merge.self]),
+      CommandGroup(name: "Using", subcommands: [Generate.self, Chat.self, Score.self, Tokenize.self]),
+      CommandGroup(name: "Preparing", subcommands: [DataCommand.self, ModelsCommand.self, Doctor.self]),
     ])
 
   static var _errorLabel: String { "error" }

@@ -1,5 +1,7 @@
 /// How the text of a byte-level model is split, by the name that a GGUF file has for it under `tokenizer.ggml.pre`.
 struct GGUFSplitting: Sendable {
+  /// Regular expressions: each splits the pieces of the one before it.
+  let expressions: [String]
   let steps: [PreTokenizer]
   /// A word that is in the vocabulary is one token, merges or no merges.
   let ignoresMerges: Bool
@@ -23,6 +25,7 @@ struct GGUFSplitting: Sendable {
         steps.append(.split(.pattern(try ScalarPattern(expression)), .isolated, isInverted: false))
       } catch { throw GGUFVocabulary.error("pre", "the pattern of “\(name)”: \(error.problem)") }
     }
+    expressions = family.expressions
     self.steps = steps + [.byteLevel(addsPrefixSpace: false, splitter: nil)]
     ignoresMerges = GGUFSplitting.namesIgnoringMerges.contains(name)
     addsBOS = GGUFSplitting.namesAddingBOS.contains(name)

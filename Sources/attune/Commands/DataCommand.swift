@@ -12,7 +12,7 @@ struct DataCommand: ParsableCommand {
     abstract: "Check data before it is trained on, and see what the model will see.",
     discussion: """
       Example:
-        attune data preview data/train.jsonl --model smollm2
+        attune data preview train.jsonl --model smollm2
       """,
     subcommands: [Inspect.self, Preview.self, Validate.self, Render.self])
 
@@ -23,7 +23,7 @@ struct DataCommand: ParsableCommand {
         With --model lengths are counted in its tokens, else in bytes.
 
         Example:
-          attune data inspect data/train.jsonl --model smollm2 --max-length 1024 --eval data/eval.jsonl
+          attune data inspect train.jsonl --model smollm2 --max-length 512
         """)
 
     @OptionGroup var data: DataArguments
@@ -59,7 +59,7 @@ struct DataCommand: ParsableCommand {
         Learnt tokens are green on a terminal, and between ⟦ and ⟧ elsewhere.
 
         Example:
-          attune data preview data/train.jsonl --model smollm2 --count 2
+          attune data preview train.jsonl --model smollm2 --count 2
         """)
 
     @OptionGroup var data: DataArguments
@@ -98,7 +98,7 @@ struct DataCommand: ParsableCommand {
       abstract: "Say whether every row can be read; exit with status 1 where one cannot.",
       discussion: """
         Example:
-          attune data validate data/train.jsonl
+          attune data validate train.jsonl
         """)
 
     @OptionGroup var data: DataArguments

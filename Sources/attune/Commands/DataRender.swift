@@ -12,7 +12,7 @@ extension DataCommand {
         No line end is added.
 
         Example:
-          attune data render --model smollm2 --messages chat.json --add-generation-prompt
+          attune data render --model smollm2 --messages chat.json
         """)
 
     @OptionGroup var model: ModelName

@@ -10,12 +10,12 @@ struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Answer a prompt, or continue it with --raw.",
     discussion: """
-      The prompt goes through the model's chat template where it has one; --raw gives it to the model as it is. Text appears as
-      it comes. Without sampling options the model's generation_config.json decides, where it asks for sampling; else the
-      likeliest token is taken each time. Ctrl-C ends the answer; a second one ends the program at once.
+      The prompt goes through the model's chat template where it has one; --raw gives it to the model as it is. Without \
+      sampling options the model's generation_config.json decides, where it asks for sampling; else the likeliest token is \
+      taken each time. Ctrl-C ends the answer, a second one the program.
 
       Example:
-        attune generate --model smollm2 --prompt "Name three colours." --max-new-tokens 40
+        attune generate --model smollm2 --prompt "Name three colours."
       """)
 
   @OptionGroup var model: ModelArguments
@@ -31,10 +31,12 @@ struct Generate: ParsableCommand {
   @Flag(help: "Give the prompt to the model as it is, without the chat template.")
   var raw = false
 
-  @OptionGroup(title: "Sampling") var sampling: SamplingArguments
+  @OptionGroup var sampling: SamplingArguments
 
   @Flag(help: "Print one JSON object: text, tokens, why it ended, counts and times.")
   var json = false
+
+  @OptionGroup var machine: MachineArguments
 
   func validate() throws {
     if raw, system != nil { throw ValidationError("--system needs the chat template, which --raw leaves out; drop one of them") }
@@ -42,7 +44,7 @@ struct Generate: ParsableCommand {
 
   func run() throws {
     let prompt = try promptText()
-    let loaded = try model.load()
+    let loaded = try model.load(machine)
     let tokens = try tokens(of: prompt, loaded)
     let settings = sampling.settings(for: loaded.generationConfig, endTokens: loaded.stopTokens)
     let output = try StopSignal.handling {

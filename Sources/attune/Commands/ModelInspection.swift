@@ -64,7 +64,7 @@ struct ModelInspection: ParsableCommand {
       if let value = keys.lazy.compactMap({ weights.config[$0]?.int }).first { table.append(name, value.grouped) }
     }
     if let tied = weights.config["tie_word_embeddings"]?.bool { table.append("tied embeddings", tied ? "yes" : "no") }
-    var types = TextTable([["type", "tensors", "numbers", "size"]])
+    var types = TextTable([["type", "tensors", "numbers", "size"]], numbers: [1, 2, 3])
     for group in weights.groups { types.append(group.type, group.tensors.grouped, group.elements.grouped, group.bytes.asBytes) }
     var lines = table.lines + [""] + types.lines
     if tensors {
@@ -96,7 +96,7 @@ struct ModelInspection: ParsableCommand {
   /// The beginning of each template, or all of it.
   private func templates(_ text: TextSide) -> [String] {
     text.templates.sources.flatMap { name, source in
-      template ? ["", "\(name):", source] : ["  " + source.replacing("\n", with: "⏎").prefix(100) + "…"]
+      template ? ["", "\(name):", source] : ["  " + source.replacing("\n", with: "⏎").prefix(90) + "…"]
     }
   }
 }

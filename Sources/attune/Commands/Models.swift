@@ -10,7 +10,7 @@ struct ModelsCommand: ParsableCommand {
     commandName: "models",
     abstract: "List, name and look over models.",
     discussion: """
-      The model store gives names to models on this machine; it is the file models.json in ~/.attune, or in the folder that
+      The model store gives names to models on this machine; it is the file models.json in ~/.attune, or in the folder that \
       ATTUNE_HOME names. Models in the folder models/ here can be called by their names, too.
 
       Example:

@@ -11,9 +11,9 @@ struct Score: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Give the log-probability of each token of given texts.",
     discussion: """
-      A line of the input is {"text": …} or {"tokens": […]}; other keys are left alone, empty lines are skipped. For each of them
-      the output has a line {"tokens": […], "logprobs": [null, …]}: ln p(token i | tokens before it). No special tokens are
-      added. The output file appears when all of it is written.
+      A line of the input is {"text": …} or {"tokens": […]}; other keys are left alone, empty lines are skipped. For each of \
+      them the output has a line {"tokens": […], "logprobs": [null, …]}: ln p(token i | tokens before it). No special tokens \
+      are added. The output file appears when all of it is written.
 
       Example:
         attune score --model smollm2 --input texts.jsonl --output scores.jsonl
@@ -30,6 +30,8 @@ struct Score: ParsableCommand {
   @Option(help: ArgumentHelp("Tokens that pass through the model at once; a longer line passes alone.", valueName: "n"))
   var batchTokens = 4096
 
+  @OptionGroup var machine: MachineArguments
+
   func validate() throws {
     guard batchTokens > 0 else { throw ValidationError("--batch-tokens must be a number from 1, not \(batchTokens)") }
   }
@@ -39,7 +41,7 @@ struct Score: ParsableCommand {
     let url = try ModelStore.standard.resolve(model.model.name)
     // Lines of tokens need no tokenizer, and some models have none.
     let tokenizer = try lines.contains(where: \.isText) ? TextSide(url).tokenizer : nil
-    let weights = try model.loadWeights()
+    let weights = try model.loadWeights(machine)
     let rows = try lines.map { try $0.row(tokenizer) }
     try check(rows, against: weights.model)
     try StopSignal.handling {

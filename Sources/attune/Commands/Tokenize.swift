@@ -7,7 +7,7 @@ struct Tokenize: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Turn text into token ids, or ids into text.",
     discussion: """
-      The ids are those of the model's own tokenizer, with the special tokens it puts around a text unless --no-special is
+      The ids are those of the model's own tokenizer, with the special tokens it puts around a text unless --no-special is \
       given. The weights are not read: a .gguf file that holds a vocabulary only will do.
 
       Example:

@@ -14,7 +14,7 @@ struct ModelName: ParsableArguments {
   var name: String
 }
 
-/// The model with what is laid over it and how it runs: for verbs that compute.
+/// The model with what is laid over it: for verbs that compute.
 struct ModelArguments: ParsableArguments {
   @OptionGroup var model: ModelName
 
@@ -23,10 +23,8 @@ struct ModelArguments: ParsableArguments {
       "An adapter to apply: its folder, or the folder of a run. Several apply together.", valueName: "folder"))
   var adapter: [String] = []
 
-  @OptionGroup(title: "Machine") var machine: MachineArguments
-
   /// Loads the model and its adapters, and says how long that took.
-  func load() throws -> LoadedModel {
+  func load(_ machine: MachineArguments) throws -> LoadedModel {
     let start = ContinuousClock.now
     let model = try LoadedModel(model.name, options: machine.options)
     try model.load(adapters: adapter)
@@ -35,9 +33,9 @@ struct ModelArguments: ParsableArguments {
   }
 
   /// Loads weights and adapters without a tokenizer.
-  func loadWeights(store: ModelStore = .standard) throws -> ModelWeights {
+  func loadWeights(_ machine: MachineArguments) throws -> ModelWeights {
     let start = ContinuousClock.now
-    let weights = try ModelWeights(store.resolve(model.name), options: machine.options)
+    let weights = try ModelWeights(ModelStore.standard.resolve(model.name), options: machine.options)
     try weights.load(adapters: adapter)
     Log.loaded(weights, since: start)
     return weights
@@ -46,9 +44,9 @@ struct ModelArguments: ParsableArguments {
 
 extension Log {
   fileprivate static func loaded(_ weights: ModelWeights, since start: ContinuousClock.Instant) {
-    let seconds = (ContinuousClock.now - start).formatted(.units(allowed: [.seconds], fractionalPart: .show(length: 2)))
+    let seconds = ((ContinuousClock.now - start) / .seconds(1)).formatted(.number.precision(.fractionLength(2)))
     let adapters = weights.adapters.active.isEmpty ? "" : " with " + weights.adapters.active.joined(separator: ", ")
-    note("loaded \(weights.path)\(adapters) as \(weights.model.dtype.rawValue) on \(weights.model.device) in \(seconds)")
+    note("loaded \(weights.path)\(adapters) as \(weights.model.dtype.rawValue) on \(weights.model.device) in \(seconds) s")
   }
 }
 
@@ -88,32 +86,21 @@ enum DTypeChoice: String, ExpressibleByArgument, CaseIterable {
 }
 
 /// The values of `--device`.
-enum DeviceChoice: ExpressibleByArgument, Equatable {
-  case cpu
-  case cuda(Int)
-  case auto
+struct DeviceChoice: ExpressibleByArgument {
+  /// A GPU where there is one.
+  static let auto = DeviceChoice(device: nil)
+
+  /// The device chosen; nil for auto.
+  let device: Device?
+
+  private init(device: Device?) { self.device = device }
 
   init?(argument: String) {
-    switch argument {
-    case "cpu": self = .cpu
-    case "cuda": self = .cuda(0)
-    case "auto": self = .auto
-    default:
-      guard argument.hasPrefix("cuda:"), let index = Int(argument.dropFirst(5)), index >= 0 else { return nil }
-      self = .cuda(index)
-    }
+    guard case .success(let device) = Result(catching: { try ModelOptions.device(argument) }) else { return nil }
+    self.device = device
   }
 
   var defaultValueDescription: String { "auto" }
 
   static var allValueStrings: [String] { ["cpu", "cuda", "cuda:N", "auto"] }
-
-  /// The device chosen; nil for auto.
-  var device: Device? {
-    switch self {
-    case .cpu: .cpu
-    case .cuda(let index): .cuda(index)
-    case .auto: nil
-    }
-  }
 }

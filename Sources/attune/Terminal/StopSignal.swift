@@ -8,16 +8,21 @@ import Synchronization
 enum StopSignal {
   private static let received = Atomic<Int>(0)
   private static let isHandled = Atomic<Bool>(false)
+  private static let isTermination = Atomic<Bool>(false)
 
   /// True where a signal came that the work has yet to obey.
   static var isSet: Bool { received.load(ordering: .relaxed) > 0 }
 
+  /// True where SIGTERM came, which asks for more than the end of the work in progress.
+  static var endsProgram: Bool { isTermination.load(ordering: .relaxed) }
+
   /// Takes the signals over. Called once, before any other thread starts.
   static func install() {
     // A handler must not be the first to touch a lazy global.
-    _ = (isSet, isHandled.load(ordering: .relaxed))
+    _ = (isSet, endsProgram, isHandled.load(ordering: .relaxed))
     for number in [SIGINT, SIGTERM] {
-      signal(number) { _ in
+      signal(number) { number in
+        if number == SIGTERM { StopSignal.isTermination.store(true, ordering: .relaxed) }
         let before = StopSignal.received.add(1, ordering: .relaxed).oldValue
         if before > 0 || !StopSignal.isHandled.load(ordering: .relaxed) { _exit(ExitStatus.interrupted.rawValue) }
       }

@@ -1,8 +1,10 @@
-/// Rows of text in columns: the first flush left, numbers flush right.
+/// Rows of text in columns.
 struct TextTable {
-  private var rows: [[String]] = []
+  private var rows: [[String]]
+  private let numbers: Set<Int>
 
-  init(_ rows: [[String]] = []) { self.rows = rows }
+  /// - Parameter numbers: the columns that stand flush right.
+  init(_ rows: [[String]] = [], numbers: Set<Int> = []) { (self.rows, self.numbers) = (rows, numbers) }
 
   mutating func append(_ cells: String...) { rows.append(cells) }
 
@@ -13,8 +15,7 @@ struct TextTable {
     return rows.map { cells in
       let padded = cells.enumerated().map { column, cell in
         let space = String(repeating: " ", count: widths[column] - cell.count)
-        let isNumber = column > 0 && cell.first?.isNumber == true
-        return isNumber ? space + cell : cell + space
+        return numbers.contains(column) ? space + cell : cell + space
       }
       var line = padded.joined(separator: "  ")
       while line.last == " " { line.removeLast() }
@@ -24,11 +25,11 @@ struct TextTable {
 }
 
 extension Int {
-  /// With a space between thousands: `134 515 008`.
+  /// With commas between thousands: `134,515,008`.
   var grouped: String {
     let digits = String(magnitude)
     let groups = stride(from: digits.count, to: 0, by: -3).map { end in String(digits.prefix(end).suffix(Swift.min(3, end))) }
-    return (self < 0 ? "-" : "") + groups.reversed().joined(separator: "\u{202F}")
+    return (self < 0 ? "-" : "") + groups.reversed().joined(separator: ",")
   }
 
   /// As a size of memory or files: `98.1 MB`.
