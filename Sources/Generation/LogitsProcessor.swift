@@ -51,7 +51,7 @@ public enum LogitsProcessor: Sendable, Hashable {
       let isEnough = try (try reached.narrowed(-1, count - 1..<count) .>= share).all()
       guard isEnough || count == vocabulary else { continue }
       // A token is kept where those before it do not reach the share: as many as are below it, and one more.
-      let last = try (try reached .< share).sum(-1, keep: true).clamp(0, Double(count - 1))
+      let last = try (try reached .< share).sum(-1, keep: true).clamp(0, Double(count - 1)).to(.int64)
       return try best.gathered(-1, last)
     }
     return try logits.min(-1, keep: true)

@@ -46,7 +46,8 @@ struct Sampler {
     for processor in processors { scores = try processor(scores, history: history) }
     let (tokens, weights) = isGreedy ? try best(scores) : try draw(scores)
     let logProbs = wantsLogProbs ? try logits.tokenLogProbs(tokens).array(Float.self) : nil
-    let choice = Choice(tokens: tokens, ids: try tokens.array(Int64.self).map(Int32.init(truncatingIfNeeded:)), logProbs: logProbs)
+    let choice = Choice(
+      tokens: tokens, ids: try tokens.array(Int64.self).map(Int32.init(truncatingIfNeeded:)), logProbs: logProbs)
     if let history { self.history = try Tensor.concatenated([history, try tokens.unsqueezed(-1)], -1) }
     return (choice, try weights.array(Float.self).firstIndex { !$0.isFinite })
   }

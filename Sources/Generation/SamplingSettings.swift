@@ -3,7 +3,7 @@
 /// The defaults choose the likeliest token each time. In JSON and YAML the keys are `temperature`, `top_k`, `top_p`, `min_p`,
 /// `repetition_penalty`, `seed`, `max_new_tokens`, `stop` and `end_tokens`; each may be left out.
 public struct SamplingSettings: Sendable, Hashable, Codable {
-  /// What scores are divided by, from 0; at 0 the likeliest token is taken.
+  /// What scores are divided by, 0.000001 or more; at 0 the likeliest token is taken.
   public var temperature = 0.0
   /// Only the `topK` likeliest tokens are drawn from; 0 for all.
   public var topK = 0
@@ -35,7 +35,9 @@ public struct SamplingSettings: Sendable, Hashable, Codable {
     func check(_ name: CodingKeys, _ isRight: Bool, _ range: String, _ value: Any) throws(GenerationError) {
       guard isRight else { throw .setting(name: name.rawValue, problem: "must be \(range), not \(value)") }
     }
-    try check(.temperature, temperature.isFinite && temperature >= 0, "a number from 0", temperature)
+    // Below this, scores divided by it may leave the range of float32.
+    let isRight = temperature == 0 || (temperature.isFinite && temperature >= 1e-6)
+    try check(.temperature, isRight, "0, or a number from 0.000001", temperature)
     try check(.topK, topK >= 0, "a whole number from 0", topK)
     try check(.topP, topP > 0 && topP <= 1, "a number above 0 and at most 1", topP)
     try check(.minP, (0...1).contains(minP), "a number from 0 to 1", minP)

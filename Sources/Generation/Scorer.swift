@@ -95,7 +95,8 @@ public struct Scorer {
     }
     guard !sources.isEmpty else { return wanted.map { _ in [] } }
     let input = try ModelInput(
-      flat: rows.flatMap { $0 }, positions: rows.flatMap { 0..<Int32($0.count) }, segments: rows.map(\.count), device: model.device)
+      flat: rows.flatMap { $0 }, positions: rows.flatMap { 0..<Int32($0.count) }, segments: rows.map(\.count),
+      device: model.device)
     let hidden = try model.hidden(input).squeezed(0).indexed(0, try Tensor(sources).to(model.device))
     let flat = try model.logProbs(of: targets, after: hidden)
     var place = 0

@@ -21,3 +21,8 @@ struct Architecture: Sendable {
 
 /// The `model_type`s that can be loaded, in order.
 public var knownModelTypes: [String] { Architecture.registry.keys.sorted() }
+
+/// True for a tensor that older files of this `model_type` hold and that is no parameter: a mask, a table of frequencies.
+public func isBuffer(_ name: String, ofModelType type: String) -> Bool {
+  Architecture.registry[type]?.buffers.contains { name.hasSuffix($0) } ?? false
+}

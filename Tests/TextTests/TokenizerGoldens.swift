@@ -20,7 +20,8 @@ struct TokenizerGolden {
   }
 
   static let names = [
-    "gpt2", "llama3", "qwen2", "smollm2", "llama2", "mistral", "metaspace-always", "gemma", "deepseek", "o200k", "possessive", "han",
+    "gpt2", "llama3", "qwen2", "smollm2", "llama2", "mistral", "metaspace-always", "gemma", "deepseek", "o200k", "possessive",
+    "han",
     "added-tokens", "behaviors",
   ]
 

@@ -32,4 +32,19 @@ public struct TextSide: Sendable {
     let (name, source) = try templates.choose(hasTools: hasTools)
     return try ChatTemplate(source: source, name: "\(path): chat template “\(name)”", specialTokens: tokenizer.special)
   }
+
+  /// The tokens of a conversation through the model's template, which puts the special tokens itself.
+  ///
+  /// - Parameters:
+  ///   - messages: the turns.
+  ///   - tools: JSON schemas of the tools on offer; nil for none.
+  ///   - addGenerationPrompt: end with the opening of an assistant's turn.
+  /// - Throws: ``RecipeError`` where the model has no template; `TemplateError` where the template refuses.
+  public func encode(_ messages: [Message], tools: [JSON]? = nil, addGenerationPrompt: Bool = true) throws -> [Int32] {
+    guard let template = try template(hasTools: tools != nil) else {
+      throw RecipeError("\(path) has no chat template; use an instruct model, or give the prompt as it is with --raw")
+    }
+    let text = try template.render(messages, tools: tools, addGenerationPrompt: addGenerationPrompt)
+    return tokenizer.encode(text, addSpecialTokens: false)
+  }
 }

@@ -7,6 +7,7 @@ public struct AssistantSpanError: Error, Sendable, Hashable, CustomStringConvert
   /// What stands in the way.
   public let reason: String
 
+  /// The message, then what stands in the way.
   public var description: String {
     "message \(message + 1), an assistant's turn, cannot be found in what the chat template renders: \(reason)"
   }
@@ -16,7 +17,8 @@ public struct AssistantSpanError: Error, Sendable, Hashable, CustomStringConvert
 ///
 /// A span starts after the generation prompt, where a model that is asked to answer would start, and ends with the end-of-turn
 /// marker. White space after the marker, such as the line break after ChatML's `<|im_end|>`, is no part of it: a model never
-/// generates it. A template without a marker keeps that white space, which is then all that ends the turn.
+/// generates it. Nor is a token that the template puts only after a whole text, such as Phi-3's `<|endoftext|>`. A template without
+/// a marker keeps the white space, which is then all that ends the turn.
 ///
 /// Where the template has `{% generation %}` blocks, they decide, unchanged. Otherwise each turn *i* is found in one of two ways:
 /// 1. The rendering of the messages before *i*, with the generation prompt, and the rendering up to and with *i* are both prefixes

@@ -38,6 +38,9 @@ public struct ChatTemplate: ChatRenderer {
     (body, marksAssistant) = try TemplateParser.parse(source, template: name)
   }
 
+  /// The whole conversation as text, without documents.
+  ///
+  /// - Throws: ``TemplateError``.
   public func render(_ messages: [Message], tools: [JSON]?, addGenerationPrompt: Bool) throws -> String {
     try render(messages, tools: tools, documents: nil, addGenerationPrompt: addGenerationPrompt)
   }
@@ -89,6 +92,9 @@ public struct ChatTemplate: ChatRenderer {
 }
 
 extension ChatTemplate: AssistantMarkingRenderer {
+  /// The conversation and the UTF-8 ranges of the template's `{% generation %}` blocks.
+  ///
+  /// - Throws: ``TemplateError``.
   public func renderMarkingAssistant(_ messages: [Message], tools: [JSON]?) throws -> (text: String, spans: [Range<Int>])? {
     guard marksAssistant else { return nil }
     let result = try run(messages, tools: tools, documents: nil, addGenerationPrompt: false, extra: [:])

@@ -130,7 +130,7 @@ private struct Moment {
     case "S": padded(second, 2)
     case "f": padded(microsecond, 6)
     case "p": hour < 12 ? "AM" : "PM"
-    case "s": String(Int(date.timeIntervalSince1970.rounded(.down)))
+    case "s": Int(exactly: date.timeIntervalSince1970.rounded(.down)).map(String.init)
     case "Z", "z": ""
     case "n": "\n"
     case "t": "\t"

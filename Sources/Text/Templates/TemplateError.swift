@@ -29,6 +29,7 @@ public struct TemplateError: Error, Sendable, Hashable, CustomStringConvertible 
     self.template = template
   }
 
+  /// The place, then what is wrong.
   public var description: String {
     let place = "line \(line) of the template “\(template)”"
     return switch kind {

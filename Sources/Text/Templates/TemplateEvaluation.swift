@@ -14,31 +14,74 @@ extension TemplateInterpreter {
     switch expression.form {
     case .constant(let constant): return TemplateValue(constant)
     case .name(let name): return value(of: name)
-    default: return try deeper { try evaluateCompound(expression, caller) }
+    default: break
+    }
+    try enter()
+    defer { leave() }
+    at(expression.line)
+    // Each kind has a function of its own: one function with every case would need a large stack frame at each level.
+    switch expression.form {
+    case .list, .tuple, .dict: return try evaluateContainer(expression)
+    case .attribute, .item, .slice: return try evaluateAccess(expression)
+    case .call(let callee, let arguments): return try evaluate(callee, arguments, caller, line: expression.line)
+    case .filter, .test: return try evaluateFilter(expression)
+    case .both, .either, .conditional: return try evaluateChoice(expression)
+    default: return try evaluateOperator(expression)
     }
   }
 
-  private func evaluateCompound(_ expression: TemplateExpression, _ caller: TemplateCallable?) throws -> TemplateValue {
-    at(expression.line)
+  @inline(never)
+  private func evaluateContainer(_ expression: TemplateExpression) throws -> TemplateValue {
     switch expression.form {
-    case .constant(let constant): return TemplateValue(constant)
-    case .name(let name): return value(of: name)
     case .list(let items): return try makeList(try items.map { try evaluate($0) })
     case .tuple(let items): return try makeTuple(try items.map { try evaluate($0) })
-    case .dict(let pairs): return try makeDict(pairs)
+    case .dict(let pairs): return try makeDict(try pairs.map { (try evaluate($0.key), try evaluate($0.value)) })
+    default: throw Self.withoutValue
+    }
+  }
+
+  @inline(never)
+  private func evaluateAccess(_ expression: TemplateExpression) throws -> TemplateValue {
+    switch expression.form {
     case .attribute(let owner, let name):
       let value = try evaluate(owner)
       at(expression.line)
       return try attribute(name, of: value)
     case .item(let owner, let key): return try item(try evaluate(key), of: try evaluate(owner))
     case .slice(let owner, let slice): return try evaluate(slice, of: try evaluate(owner))
-    case .call(let callee, let arguments): return try evaluate(callee, arguments, caller, line: expression.line)
-    case .filter(let value, let call): return try apply(call, to: try evaluate(value))
-    case .test(let value, let call): return .bool(try check(call, try evaluate(value)))
-    default: return try evaluateOperator(expression)
+    default: throw Self.withoutValue
     }
   }
 
+  @inline(never)
+  private func evaluateFilter(_ expression: TemplateExpression) throws -> TemplateValue {
+    switch expression.form {
+    case .filter(let value, let call): return try apply(call, to: try evaluate(value))
+    case .test(let value, let call): return .bool(try check(call, try evaluate(value)))
+    default: throw Self.withoutValue
+    }
+  }
+
+  @inline(never)
+  private func evaluateChoice(_ expression: TemplateExpression) throws -> TemplateValue {
+    switch expression.form {
+    case .both(let left, let right):
+      let first = try evaluate(left)
+      return first.isTrue ? try evaluate(right) : first
+    case .either(let left, let right):
+      let first = try evaluate(left)
+      return first.isTrue ? first : try evaluate(right)
+    case .conditional(let test, let then, let otherwise):
+      if try evaluate(test).isTrue { return try evaluateMarked(then) }
+      if let otherwise { return try evaluateMarked(otherwise) }
+      let reason =
+        "the inline if-expression on line \(expression.line) evaluated to false and no else section was defined."
+      return .undefined(.because(reason))
+    default: throw Self.withoutValue
+    }
+  }
+
+  @inline(never)
   private func evaluateOperator(_ expression: TemplateExpression) throws -> TemplateValue {
     switch expression.form {
     case .unary(let sign, let operand): return try arithmetic.unary(sign, try evaluate(operand))
@@ -47,22 +90,12 @@ extension TemplateInterpreter {
       at(expression.line)
       return try arithmetic.binary(sign, operands.0, operands.1)
     case .concatenation(let parts): return try concatenate(parts)
-    case .both(let left, let right):
-      let first = try evaluate(left)
-      return first.isTrue ? try evaluate(right) : first
-    case .either(let left, let right):
-      let first = try evaluate(left)
-      return first.isTrue ? first : try evaluate(right)
     case .comparison(let first, let rest): return .bool(try compare(first, rest))
-    case .conditional(let test, let then, let otherwise):
-      if try evaluate(test).isTrue { return try evaluateMarked(then) }
-      if let otherwise { return try evaluateMarked(otherwise) }
-      let reason =
-        "the inline if-expression on line \(expression.line) evaluated to false and no else section was defined."
-      return .undefined(.because(reason))
-    default: throw TemplateFailure("an expression has no value")
+    default: throw Self.withoutValue
     }
   }
+
+  private static var withoutValue: TemplateFailure { TemplateFailure("an expression has no value") }
 
   var arithmetic: TemplateArithmetic { TemplateArithmetic(budget: budget) }
 
@@ -98,10 +131,6 @@ extension TemplateInterpreter {
   func makeTuple(_ elements: [TemplateValue]) throws -> TemplateValue {
     try budget.charge(elements: elements.count)
     return try .tuple(elements)
-  }
-
-  private func makeDict(_ pairs: [(key: TemplateExpression, value: TemplateExpression)]) throws -> TemplateValue {
-    try makeDict(try pairs.map { (try evaluate($0.key), try evaluate($0.value)) })
   }
 
   func makeDict(_ pairs: [(TemplateValue, TemplateValue)]) throws -> TemplateValue {
@@ -205,13 +234,9 @@ extension TemplateInterpreter {
 
   func call(_ macro: TemplateMacro, _ arguments: TemplateArguments) throws -> TemplateValue {
     let scope = TemplateScope(parent: macro.scope)
-    let text = try deeper {
-      try capture {
-        try within(scope) {
-          try bind(macro.definition, arguments, in: scope)
-          return try execute(macro.definition.body)
-        }
-      }.text
+    let (text, _) = try capture(in: scope) {
+      try bind(macro.definition, arguments, in: scope)
+      return try execute(macro.definition.body)
     }
     return .string(text)
   }

@@ -140,7 +140,7 @@ enum TemplateFilters {
     guard length >= ending.unicodeScalars.count, leeway >= 0 else {
       throw TemplateFailure("truncate() needs a length of at least that of its end, and a leeway of 0 or more")
     }
-    if scalars.count <= length.addingReportingOverflow(leeway).partialValue { return .string(text) }
+    if scalars.count - min(leeway, scalars.count) <= length { return .string(text) }
     let kept = String(scalars.prefix(length - ending.unicodeScalars.count))
     let whole = given.flag(1) ? kept : TextSearch.split(kept, by: " ", limit: 1, fromEnd: true).first ?? kept
     return .string(whole + ending)
@@ -192,7 +192,7 @@ enum TemplateFilters {
       if case .int = value, precision >= 0 { return value }
       if case .int(let whole) = value, precision > -19 { return .int(rounded(whole, toMultipleOf: powerOfTen(-precision))) }
       guard precision >= 0, number.isFinite else { return .double((number * scale).rounded(.toNearestOrEven) / scale) }
-      return .double(Double(String(format: "%.*f", precision, number)) ?? number)
+      return .double(Double(String(format: "%.*f", Int32(precision), number)) ?? number)
     default: throw TemplateFailure("method must be common, ceil or floor")
     }
   }

@@ -93,10 +93,10 @@ struct TemplateFormatting {
     guard value.isFinite else { return isUpper ? (value.isNaN ? "NAN" : "INF") : value.isNaN ? "nan" : "inf" }
     try budget.charge(bytes: precision + 320)
     switch spec.type {
-    case "f", "F": return grouped(String(format: "%.*f", precision, value), spec.groups)
-    case "e", "E": return String(format: isUpper ? "%.*E" : "%.*e", precision, value)
-    case "g", "G", nil: return grouped(String(format: isUpper ? "%.*G" : "%.*g", max(precision, 1), value), spec.groups)
-    case "%": return grouped(String(format: "%.*f", precision, value * 100), spec.groups) + "%"
+    case "f", "F": return grouped(String(format: "%.*f", Int32(precision), value), spec.groups)
+    case "e", "E": return String(format: isUpper ? "%.*E" : "%.*e", Int32(precision), value)
+    case "g", "G", nil: return grouped(String(format: isUpper ? "%.*G" : "%.*g", Int32(max(precision, 1)), value), spec.groups)
+    case "%": return grouped(String(format: "%.*f", Int32(precision), value * 100), spec.groups) + "%"
     default: throw TemplateFailure("unknown format code “\(spec.type.map(String.init) ?? "")”")
     }
   }

@@ -63,15 +63,16 @@ final class TemplateInterpreter {
 
   func at(_ line: Int) { self.line = line }
 
-  /// Runs `work` one level deeper.
-  func deeper<Value>(_ work: () throws -> Value) throws -> Value {
+  /// Goes one level deeper; ``leave()`` comes back.
+  func enter() throws {
     depth += 1
-    defer { depth -= 1 }
     guard depth <= TemplateLimits.evaluationDepth else {
+      depth -= 1
       throw TemplateFailure("macros and blocks run deeper than \(TemplateLimits.evaluationDepth) levels", kind: .limit)
     }
-    return try work()
   }
+
+  func leave() { depth -= 1 }
 
   func value(of name: String) -> TemplateValue {
     scope.value(of: name) ?? TemplateGlobals.function(name).map(TemplateValue.callable) ?? .undefined(.name(name))
@@ -87,7 +88,7 @@ final class TemplateInterpreter {
   private func inner() -> TemplateScope { TemplateScope(parent: scope) }
 
   /// What `work` prints, as text.
-  func capture(_ work: () throws -> Flow) throws -> (text: String, flow: Flow) {
+  func capture(in inner: TemplateScope, _ work: () throws -> Flow) throws -> (text: String, flow: Flow) {
     var outer = ""
     swap(&outer, &output)
     captures += 1
@@ -95,7 +96,7 @@ final class TemplateInterpreter {
       swap(&outer, &output)
       captures -= 1
     }
-    let flow = try work()
+    let flow = try within(inner, work)
     return (output, flow)
   }
 
@@ -115,7 +116,10 @@ final class TemplateInterpreter {
 
   // MARK: statements
 
+  /// Runs the statements of a block, one level deeper.
   func execute(_ body: [TemplateStatement]) throws -> Flow {
+    try enter()
+    defer { leave() }
     for statement in body {
       try budget.charge()
       line = statement.line
@@ -128,41 +132,58 @@ final class TemplateInterpreter {
   private func execute(_ statement: TemplateStatement) throws -> Flow {
     switch statement.form {
     case .text(let text): try emit(text)
-    case .output(let values): for value in values { try emit(try text(of: try evaluate(value))) }
-    case .branch(let branches, let otherwise): return try execute(branches, otherwise)
-    case .loop(let loop): return try deeper { try execute(loop) }
-    case .assign(let target, let value): try assign(target, try evaluateMarked(value))
-    case .assignBlock(let target, let filters, let body): return try assign(target, filters, body)
-    case .macro(let definition): scope.assign(definition.name, .callable(macro(definition)))
-    case .callBlock(let call, let caller): try emit(try text(of: try evaluate(call, caller: macro(caller))))
-    case .filterBlock(let filters, let body):
-      let (value, flow) = try filtered(filters, body)
-      try emit(try text(of: value))
-      return flow
-    case .scope(let values, let body): return try execute(values, body)
-    case .generation(let body): try generate(body)
+    case .branch, .loop, .scope: return try executeBlock(statement)
+    case .assignBlock, .filterBlock, .generation: return try executeCapture(statement)
     case .breakLoop: return .leaveLoop
     case .continueLoop: return .nextRound
+    default: try executeSimple(statement)
     }
     return .next
   }
 
-  private func execute(
-    _ branches: [(test: TemplateExpression, body: [TemplateStatement])], _ otherwise: [TemplateStatement]
-  ) throws -> Flow {
-    for (test, body) in branches where try evaluate(test).isTrue {
-      return try deeper { try execute(body) }
+  @inline(never)
+  private func executeSimple(_ statement: TemplateStatement) throws {
+    switch statement.form {
+    case .output(let values): for value in values { try emit(try text(of: try evaluate(value))) }
+    case .assign(let target, let value): try assign(target, try evaluateMarked(value))
+    case .macro(let definition): scope.assign(definition.name, .callable(macro(definition)))
+    case .callBlock(let call, let caller): try emit(try text(of: try evaluate(call, caller: macro(caller))))
+    default: break
     }
-    return try deeper { try execute(otherwise) }
   }
 
-  private func execute(
-    _ values: [(target: TemplateTarget, value: TemplateExpression)], _ body: [TemplateStatement]
-  ) throws -> Flow {
-    let evaluated = try values.map { ($0.target, try evaluate($0.value)) }
-    return try within(inner()) {
-      for (target, value) in evaluated { try assign(target, value) }
-      return try deeper { try execute(body) }
+  @inline(never)
+  private func executeCapture(_ statement: TemplateStatement) throws -> Flow {
+    switch statement.form {
+    case .assignBlock(let target, let filters, let body):
+      let (value, flow) = try filtered(filters, body)
+      try assign(target, value)
+      return flow
+    case .filterBlock(let filters, let body):
+      let (value, flow) = try filtered(filters, body)
+      try emit(try text(of: value))
+      return flow
+    case .generation(let body):
+      try generate(body)
+      return .next
+    default: return .next
+    }
+  }
+
+  @inline(never)
+  private func executeBlock(_ statement: TemplateStatement) throws -> Flow {
+    switch statement.form {
+    case .branch(let branches, let otherwise):
+      for (test, body) in branches where try evaluate(test).isTrue { return try execute(body) }
+      return try execute(otherwise)
+    case .loop(let loop): return try execute(loop)
+    case .scope(let values, let body):
+      let evaluated = try values.map { ($0.target, try evaluate($0.value)) }
+      return try within(inner()) {
+        for (target, value) in evaluated { try assign(target, value) }
+        return try execute(body)
+      }
+    default: return .next
     }
   }
 
@@ -202,7 +223,7 @@ final class TemplateInterpreter {
 
   private func generate(_ body: [TemplateStatement]) throws {
     let start = output.utf8.count
-    _ = try within(inner()) { try deeper { try execute(body) } }
+    _ = try within(inner()) { try execute(body) }
     if captures > 0 { hidesGeneration = true } else { generationSpans.append(start..<output.utf8.count) }
   }
 
@@ -230,14 +251,8 @@ final class TemplateInterpreter {
     }
   }
 
-  private func assign(_ target: TemplateTarget, _ filters: [TemplateFilterCall], _ body: [TemplateStatement]) throws -> Flow {
-    let (value, flow) = try filtered(filters, body)
-    try assign(target, value)
-    return flow
-  }
-
   private func filtered(_ filters: [TemplateFilterCall], _ body: [TemplateStatement]) throws -> (TemplateValue, Flow) {
-    let (text, flow) = try capture { try within(inner()) { try deeper { try execute(body) } } }
+    let (text, flow) = try capture(in: inner()) { try execute(body) }
     var value = TemplateValue.string(text)
     for filter in filters { value = try apply(filter, to: value) }
     return (value, flow)

@@ -11,14 +11,16 @@ public struct TemplateLimits: Sendable, Hashable {
     self.textBytes = textBytes
   }
 
-  /// How deep expressions of a template may nest.
+  /// How deep brackets may nest in a template; deeper reading would need a large stack.
+  static let bracketDepth = 32
+  /// How deep the operators, filters and calls of one expression may nest once it is read.
   static let expressionDepth = 100
   /// How deep statements of a template may nest.
   static let statementDepth = 50
   /// How deep lists and dictionaries may nest.
   static let valueDepth = 128
   /// How many evaluations, macros included, may be under way inside one another.
-  static let evaluationDepth = 400
+  static let evaluationDepth = 200
   /// How many numbers a `range` may hold, as in Jinja's sandbox.
   static let rangeCount = 100_000
 }
@@ -62,6 +64,6 @@ final class TemplateBudget {
 
   /// Pays for a list, dictionary or namespace of `count` elements, before it is made.
   func charge(elements count: Int) throws {
-    try charge(count > limits.steps ? limits.steps : 16 + 2 * count)
+    try charge(count > limits.steps / 2 ? .max : 16 + 2 * count)
   }
 }

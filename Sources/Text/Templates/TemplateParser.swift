@@ -266,8 +266,8 @@ struct TemplateParser {
   private mutating func singleTarget(namespaces: Bool) throws -> TemplateTarget {
     expressionDepth += 1
     defer { expressionDepth -= 1 }
-    guard expressionDepth <= TemplateLimits.expressionDepth else {
-      throw TemplateFailure("an assignment nests deeper than \(TemplateLimits.expressionDepth) levels", kind: .limit)
+    guard expressionDepth <= TemplateLimits.bracketDepth else {
+      throw TemplateFailure("an assignment nests deeper than \(TemplateLimits.bracketDepth) levels", kind: .limit)
     }
     if skip(symbol: "(") {
       let inner = try target(namespaces: namespaces)

@@ -207,7 +207,7 @@ enum TemplateStringMethods {
       return (left, missing - left)
     },
     "zfill": method("zfill", ["width"], required: 1) { interpreter, text, given in
-      let missing = max((try given.int(0) ?? 0) - text.unicodeScalars.count, 0)
+      let missing = max(max(try given.int(0) ?? 0, 0) - text.unicodeScalars.count, 0)
       try interpreter.budget.charge(bytes: missing)
       let zeros = String(repeating: "0", count: missing)
       guard let sign = text.unicodeScalars.first, sign == "-" || sign == "+" else { return .string(zeros + text) }
@@ -219,7 +219,7 @@ enum TemplateStringMethods {
     _ name: String, _ sides: @escaping @Sendable (_ missing: Int, _ width: Int) -> (Int, Int)
   ) -> TemplateMethods.Body {
     method(name, ["width", "fillchar"], required: 1) { interpreter, text, given in
-      let width = try given.int(0) ?? 0
+      let width = max(try given.int(0) ?? 0, 0)
       let fill = try given.text(1) ?? " "
       guard fill.unicodeScalars.count == 1 else { throw TemplateFailure("the fill character must be exactly one character long") }
       let missing = width - text.unicodeScalars.count

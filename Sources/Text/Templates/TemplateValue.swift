@@ -2,7 +2,7 @@ import OrderedCollections
 
 /// A value while a template is rendered, with the behaviour of its Python counterpart.
 enum TemplateValue {
-  case undefined(TemplateUndefined)
+  indirect case undefined(TemplateUndefined)
   case none
   case bool(Bool)
   case int(Int)
@@ -22,7 +22,7 @@ enum TemplateValue {
 enum TemplateUndefined {
   case name(String)
   case attribute(String, of: String)
-  indirect case element(TemplateValue, of: String)
+  case element(TemplateValue, of: String)
   case because(String)
 
   var reason: String {
@@ -114,12 +114,18 @@ final class TemplateNamespace {
 }
 
 /// A function, method or macro.
-struct TemplateCallable {
+final class TemplateCallable {
   typealias Body = (TemplateInterpreter, TemplateArguments) throws -> TemplateValue
 
   let name: String
-  var macro: TemplateMacro?
+  let macro: TemplateMacro?
   let body: Body
+
+  init(name: String, macro: TemplateMacro? = nil, body: @escaping Body) {
+    self.name = name
+    self.macro = macro
+    self.body = body
+  }
 }
 
 /// A string whose equality is that of its code points: Swift's own takes “é” and “e + accent” for the same.

@@ -119,10 +119,13 @@ struct AddedTokenFinder: Sendable {
     return traits[value].meets(.whitespace) ? index + length : nil
   }
 
+  /// A word character as Unicode defines it for regular expressions (UTS #18).
+  private static let word = ScalarSet(
+    traits: [.alphabetic, .mark, ScalarTraits.category("Nd") ?? [], ScalarTraits.category("Pc") ?? []], ranges: [0x200C...0x200D])
+
   private func isWord(at index: Int, in text: UnsafeBufferPointer<UInt8>, _ traits: ScalarTraits.Reader) -> Bool {
     guard index < text.count else { return false }
-    let value = UTF8Scalars.scalar(in: text, at: index).value
-    return PatternParser.word.contains(value, traits) || value == 0x200C || value == 0x200D
+    return AddedTokenFinder.word.contains(UTF8Scalars.scalar(in: text, at: index).value, traits)
   }
 
   private func isWord(before index: Int, in text: UnsafeBufferPointer<UInt8>, _ traits: ScalarTraits.Reader) -> Bool {

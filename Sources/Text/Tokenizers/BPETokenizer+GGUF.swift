@@ -29,13 +29,16 @@ extension GGUFVocabulary {
     }
     var table = TokenTable(capacity: tokens.count)
     for (id, token) in tokens.enumerated() {
-      let spelling = token.isEmpty ? "[EMPTY_\(id)]" : token
+      let spelling = spelling(of: id)
       if case .spellingTaken(let other) = table.insert(spelling, id: Int32(id)) {
         throw GGUFVocabulary.error("tokens[\(id)]", "“\(token)” has the id \(other) already")
       }
     }
     return table
   }
+
+  /// The spelling of an id in the vocabulary; a token without one gets a name that no text holds.
+  func spelling(of id: Int) -> String { tokens[id].isEmpty ? "[EMPTY_\(id)]" : tokens[id] }
 
   /// The spelling of an id that a key names.
   private func spelling(_ id: Int?, _ key: String) throws(TokenizerError) -> String? {
@@ -44,9 +47,10 @@ extension GGUFVocabulary {
     return tokens[id]
   }
 
-  private func specialTokens() throws(TokenizerError) -> SpecialTokens {
+  func specialTokens() throws(TokenizerError) -> SpecialTokens {
     SpecialTokens(
-      bos: try spelling(bosID, "bos_token_id"), eos: try spelling(eosID, "eos_token_id"), pad: try spelling(padID, "padding_token_id"),
+      bos: try spelling(bosID, "bos_token_id"), eos: try spelling(eosID, "eos_token_id"),
+      pad: try spelling(padID, "padding_token_id"),
       unk: try spelling(unkID, "unknown_token_id"))
   }
 
@@ -61,7 +65,7 @@ extension GGUFVocabulary {
   }
 
   /// Control, unknown and user-defined tokens are looked for in the text; so are BOS and EOS, which some files do not mark.
-  fileprivate func addedTokens() -> [AddedToken] {
+  func addedTokens() -> [AddedToken] {
     tokens.indices.compactMap { id in
       let type = type(of: id)
       let isSpecial = type == .control || type == .unknown || id == bosID || id == eosID
@@ -78,7 +82,7 @@ extension GGUFVocabulary {
     options.ignoresMerges = splitting.ignoresMerges
     let model = BPEModel(tokens: tokens, merges: try pairTable(tokens), unit: .byte, options: options)
     var parts = BPETokenizer.Parts(model: model)
-    if splitting.normalizes { parts.normalizers = [.canonicalComposition] }
+    if splitting.normalizes { parts.normalizers = [.form(.canonicalComposition)] }
     parts.preTokenizers = splitting.steps
     if addSpacePrefix == true { parts.preTokenizers.insert(.byteLevel(addsPrefixSpace: true, splitter: nil), at: 0) }
     parts.decoding = [.byteLevel]
@@ -87,10 +91,18 @@ extension GGUFVocabulary {
     return parts
   }
 
+  /// The two pieces of a merge.
+  func pieces(ofMerge rank: Int) throws(TokenizerError) -> (left: ArraySlice<UInt8>, right: ArraySlice<UInt8>) {
+    let bytes = Array(merges[rank].utf8)
+    guard let space = bytes.dropFirst().firstIndex(of: 0x20) else {
+      throw GGUFVocabulary.error("merges[\(rank)]", "“\(merges[rank])” is not two pieces with a space between them")
+    }
+    return (bytes[..<space], bytes[(space + 1)...])
+  }
+
   private func pairTable(_ tokens: TokenTable) throws(TokenizerError) -> PairTable {
     var pairs = PairTable(capacity: merges.count)
-    for (rank, merge) in merges.enumerated() {
-      let bytes = Array(merge.utf8)
+    for rank in merges.indices {
       func id(_ piece: some Sequence<UInt8>) throws(TokenizerError) -> Int32 {
         let piece = Array(piece)
         guard let id = tokens.id(of: piece) else {
@@ -98,10 +110,7 @@ extension GGUFVocabulary {
         }
         return id
       }
-      guard let space = bytes.dropFirst().firstIndex(of: 0x20) else {
-        throw GGUFVocabulary.error("merges[\(rank)]", "“\(merge)” is not two pieces with a space between them")
-      }
-      let (left, right) = (bytes[..<space], bytes[(space + 1)...])
+      let (left, right) = try pieces(ofMerge: rank)
       let merged = try id(left + right)
       pairs.insert(try id(left), try id(right), PairTable.Merge(rank: UInt32(rank), id: merged))
     }

@@ -131,7 +131,9 @@ extension TokenizerFile {
   }
 
   private func pairTable(_ model: ComponentField, _ tokens: TokenTable, prefixLength: Int) throws(TokenizerError) -> PairTable {
-    func failure(_ index: Int, _ problem: String) -> TokenizerError { TokenizerError(model.source, "\(model.path).merges[\(index)]", problem) }
+    func failure(_ index: Int, _ problem: String) -> TokenizerError {
+      TokenizerError(model.source, "\(model.path).merges[\(index)]", problem)
+    }
     if let malformedMerge { throw failure(malformedMerge, "expected two pieces, as “a b” or [“a”, “b”]") }
     var pairs = PairTable(capacity: merges.count / 2)
     for index in 0..<merges.count / 2 {

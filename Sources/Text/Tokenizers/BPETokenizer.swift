@@ -14,7 +14,9 @@ public struct BPETokenizer: Tokenizer {
     var special = SpecialTokens()
   }
 
+  /// The special tokens that the files name.
   public let special: SpecialTokens
+  /// Ids run from 0 to one less than this, gaps included.
   public let vocabularySize: Int
   private let model: any WordModel
   private let addedByContent: [[UInt8]: Int32]
@@ -52,6 +54,7 @@ public struct BPETokenizer: Tokenizer {
 
   // MARK: Encoding
 
+  /// The ids of `text`, those of added tokens that it spells out among them.
   public func encode(_ text: String, addSpecialTokens: Bool) -> [Int32] {
     let bytes = Array(text.utf8)
     var ids: [Int32] = addSpecialTokens ? postProcessor.prefix : []
@@ -121,13 +124,13 @@ public struct BPETokenizer: Tokenizer {
 
   // MARK: Decoding
 
+  /// The text of `ids`; an id outside the vocabulary becomes U+FFFD.
   public func decode(_ ids: some Sequence<Int32>, skipSpecialTokens: Bool) -> String {
     var decoder = streamingDecoder(skipSpecialTokens: skipSpecialTokens)
-    var text = ""
-    for id in ids { text += decoder.push(id) }
-    return text + decoder.finish()
+    return decoder.text(of: ids)
   }
 
+  /// A decoder that takes ids one by one and gives the text that `decode` gives.
   public func streamingDecoder(skipSpecialTokens: Bool) -> StreamingDecoder {
     let tokenizer = self
     return StreamingDecoder(steps: decoding) { id in
@@ -142,12 +145,16 @@ public struct BPETokenizer: Tokenizer {
     addedSpellings[id] ?? model.tokens.spelling(of: id)
   }
 
+  /// The id of a token as the vocabulary or the list of added tokens spells it.
   public func id(of token: String) -> Int32? { addedByContent[Array(token.utf8)] ?? model.tokens.id(of: token) }
 
+  /// The spelling of an id.
   public func token(of id: Int32) -> String? { addedByID[id]?.content ?? model.tokens.string(of: id) }
 
+  /// True for an added token that is marked as special.
   public func isSpecial(_ id: Int32) -> Bool { addedByID[id]?.isSpecial ?? false }
 
+  /// The bytes that an id stands for inside a text; none outside the vocabulary.
   public func bytes(of id: Int32) -> [UInt8] {
     guard let spelling = spelling(of: id) else { return [] }
     return DecodingStep.bytes(of: spelling, by: decoding)

@@ -1,11 +1,6 @@
-import Foundation
-
 /// What is done to a text before it is split.
 enum Normalizer: Sendable {
-  case canonicalComposition
-  case canonicalDecomposition
-  case compatibilityComposition
-  case compatibilityDecomposition
+  case form(NormalizationForm)
   /// Each scalar by its own lower-case mapping; a final sigma is no special case.
   case lowercase
   case replace(Splitter, with: [UInt8])
@@ -16,20 +11,12 @@ enum Normalizer: Sendable {
   /// The normalized form of well-formed UTF-8.
   func apply(to text: [UInt8], scratch: inout PatternMatcher) -> [UInt8] {
     switch self {
-    case .canonicalComposition: Normalizer.unlessASCII(text) { $0.precomposedStringWithCanonicalMapping }
-    case .canonicalDecomposition: Normalizer.unlessASCII(text) { $0.decomposedStringWithCanonicalMapping }
-    case .compatibilityComposition: Normalizer.unlessASCII(text) { $0.precomposedStringWithCompatibilityMapping }
-    case .compatibilityDecomposition: Normalizer.unlessASCII(text) { $0.decomposedStringWithCompatibilityMapping }
+    case .form(let form): form.apply(to: text)
     case .lowercase: Normalizer.lowercased(text)
     case .replace(let splitter, let content): Normalizer.replace(splitter, with: content, in: text, scratch: &scratch)
     case .prepend(let prefix): text.isEmpty ? text : prefix + text
     case .strip(let left, let right): Normalizer.strip(text, left: left, right: right)
     }
-  }
-
-  private static func unlessASCII(_ text: [UInt8], _ transform: (String) -> String) -> [UInt8] {
-    guard text.contains(where: { $0 >= 0x80 }) else { return text }
-    return Array(transform(String(decoding: text, as: UTF8.self)).utf8)
   }
 
   private static func lowercased(_ text: [UInt8]) -> [UInt8] {
@@ -83,10 +70,10 @@ extension Normalizer {
       var steps: [Normalizer] = []
       for element in try field.required("normalizers").elements() { steps += try Normalizer.steps(element) }
       return steps
-    case "NFC": return [.canonicalComposition]
-    case "NFD": return [.canonicalDecomposition]
-    case "NFKC": return [.compatibilityComposition]
-    case "NFKD": return [.compatibilityDecomposition]
+    case "NFC": return [.form(.canonicalComposition)]
+    case "NFD": return [.form(.canonicalDecomposition)]
+    case "NFKC": return [.form(.compatibilityComposition)]
+    case "NFKD": return [.form(.compatibilityDecomposition)]
     case "Lowercase": return [.lowercase]
     case "Prepend": return [.prepend(Array(try field.required("prepend").string().utf8))]
     case "Strip":

@@ -118,8 +118,9 @@ extension PreTokenizer {
       let behavior = try field["behavior"].map { field throws(TokenizerError) in try self.behavior(field) } ?? .isolated
       return [.split(.scalars(punctuation), behavior, isInverted: false)]
     case "Whitespace":
-      // Its `\w` holds the two joiners too, unlike that of the other patterns.
-      let words = #"[\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+"#
+      // Its `\w` is that of Unicode, which differs from that of the other patterns.
+      let word = #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}"#
+      let words = "[\(word)]+|[^\(word)\\s]+"
       return [.split(try Splitter.expression(words, at: field), .removed, isInverted: true)]
     case "WhitespaceSplit": return [.split(.scalars(.whitespace), .removed, isInverted: false)]
     case "Metaspace": return [try metaspace(field)]

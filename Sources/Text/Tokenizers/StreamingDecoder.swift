@@ -20,9 +20,18 @@ public struct StreamingDecoder: Sendable {
 
   /// The text that is certain once `id` has come; often empty.
   public mutating func push(_ id: Int32) -> String {
-    guard let spelling = spelling(id) else { return "" }
-    pass(spelling, from: 0)
+    take(id)
     return completeText()
+  }
+
+  /// The text of all of `ids`.
+  mutating func text(of ids: some Sequence<Int32>) -> String {
+    for id in ids { take(id) }
+    return finish()
+  }
+
+  private mutating func take(_ id: Int32) {
+    if let spelling = spelling(id) { pass(spelling, from: 0) }
   }
 
   /// The rest of the text. The decoder starts afresh after it.

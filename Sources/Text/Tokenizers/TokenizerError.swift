@@ -13,5 +13,6 @@ public struct TokenizerError: Error, Sendable, Hashable, CustomStringConvertible
     self.problem = problem
   }
 
+  /// Source, path and problem in one line.
   public var description: String { path.isEmpty ? "\(source): \(problem)" : "\(source): \(path): \(problem)" }
 }

@@ -17,36 +17,34 @@ struct QuickstartCommand: ParsableCommand {
   @Option(help: "The run's folder.")
   var output: String
 
-  @OptionGroup var computing: ComputingOptions
+  @OptionGroup(title: "Machine") var machine: MachineArguments
 
   @Flag(help: "Print every figure as JSON.")
   var json = false
 
   func run() throws {
-    try Status.reporting {
-      let signal = StopSignal()
-      let progress = TrainingProgress.standard
-      let quickstart = Quickstart(model: model, data: data, output: output, options: try computing.modelOptions)
-      do {
-        let summary = try quickstart.run(shouldStop: { signal.isSet }, say: progress.say, observe: progress.observe)
-        try show(summary)
-      } catch is TrainingInterrupted {
-        progress.say("stopped; a quickstart starts anew each time")
-        throw ExitCode(130)
+    let progress = TrainingProgress(Terminal.error)
+    let quickstart = Quickstart(model: model, data: data, output: output, options: machine.options)
+    do {
+      let summary = try StopSignal.handling {
+        try quickstart.run(shouldStop: { StopSignal.isSet }, say: progress.say, observe: progress.observe)
       }
+      try show(summary)
+    } catch is TrainingInterrupted {
+      progress.say("stopped; a quickstart starts anew each time")
+      throw Interrupted()
     }
   }
 
   private func show(_ summary: QuickstartSummary) throws {
     let folder = URL(filePath: output).standardizedFileURL
     guard !json else {
-      print(try String(contentsOf: folder.appending(path: "summary.json"), encoding: .utf8), terminator: "\n")
+      try Terminal.output.write(try String(contentsOf: folder.appending(path: "summary.json"), encoding: .utf8) + "\n")
       return
     }
-    print("\n\(summary.table)\n")
-    print("asked: \(summary.question.replacing("\n\n", with: "\n       "))\nanswer: \(summary.answer)\n")
-    for name in ["adapter", "recipe.yaml", "metrics.jsonl", "summary.json", "report.html"] {
-      print("wrote \(output)/\(name)")
-    }
+    let question = summary.question.replacing("\n\n", with: "\n       ")
+    let files = ["adapter", "recipe.yaml", "metrics.jsonl", "summary.json", "report.html"].map { "wrote \(output)/\($0)\n" }
+    try Terminal.output.write(
+      "\n\(summary.table)\n\nasked: \(question)\nanswer: \(summary.answer)\n\n" + files.joined())
   }
 }

@@ -34,24 +34,21 @@ struct Tune: ParsableCommand {
   }
 
   func run() throws {
-    try Status.reporting {
-      let recipe = try Recipe(contentsOf: URL(filePath: recipe), overrides: settings)
-      let run = TuneRun(recipe)
-      try run.check(resuming: resume, overwriting: overwrite)
-      if check {
-        print(recipe.yaml, terminator: "")
-        return
-      }
-      try train(run)
+    let recipe = try Recipe(contentsOf: URL(filePath: recipe), overrides: settings)
+    let run = TuneRun(recipe)
+    try run.check(resuming: resume, overwriting: overwrite)
+    if check {
+      try Terminal.output.write(recipe.yaml)
+      return
     }
+    try StopSignal.handling { try train(run) }
   }
 
   private func train(_ run: TuneRun) throws {
-    let signal = StopSignal()
-    let progress = TrainingProgress.standard
+    let progress = TrainingProgress(Terminal.error)
     do {
       let result = try run.run(
-        resuming: resume, shouldStop: { signal.isSet },
+        resuming: resume, shouldStop: { StopSignal.isSet },
         announce: { plan in
           plan.dataNotes.forEach(progress.say)
           progress.say(plan.summary)
@@ -60,7 +57,7 @@ struct Tune: ParsableCommand {
     } catch let stop as TrainingInterrupted {
       progress.say("stopped after step \(stop.step); everything is in \(stop.checkpoint)")
       progress.say("go on with: \(resumeCommand)")
-      throw ExitCode(130)
+      throw Interrupted()
     }
   }
 
@@ -73,9 +70,9 @@ struct Tune: ParsableCommand {
   private func finish(_ run: TuneRun, _ result: TuneResult) throws {
     let state = result.training.state
     guard json else {
-      print(
+      try Terminal.output.write(
         "adapter: \(result.adapter.path)\nmetrics: \(run.output.appending(path: "metrics.jsonl").path)\n"
-          + "report:  \(run.output.appending(path: "report.html").path)")
+          + "report:  \(run.output.appending(path: "report.html").path)\n")
       return
     }
     let summary = TuneSummary(
@@ -85,7 +82,7 @@ struct Tune: ParsableCommand {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     encoder.keyEncodingStrategy = .convertToSnakeCase
-    print(String(decoding: try encoder.encode(summary), as: UTF8.self))
+    try Terminal.output.write(String(decoding: try encoder.encode(summary), as: UTF8.self) + "\n")
   }
 }
 

@@ -57,7 +57,9 @@ struct MergeQueue {
     while let candidate = pop() {
       let left = Int(candidate.key & 0xFFFF_FFFF)
       let right = Int(symbols[left].next)
-      guard symbols[left].length > 0, right >= 0, symbols[left].length + symbols[right].length == candidate.length else { continue }
+      guard symbols[left].length > 0, right >= 0, symbols[left].length + symbols[right].length == candidate.length else {
+        continue
+      }
       symbols[left].id = candidate.id
       symbols[left].length = candidate.length
       symbols[right].length = 0

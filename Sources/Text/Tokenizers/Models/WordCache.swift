@@ -51,7 +51,8 @@ struct WordCache {
     slots[slot] = Int32(entries.count)
     entries.append(
       Entry(
-        hash: hash, start: Int32(bytes.count), length: Int32(word.count), firstID: Int32(ids.count), idCount: Int32(newIDs.count)))
+        hash: hash, start: Int32(bytes.count), length: Int32(word.count), firstID: Int32(ids.count), idCount: Int32(newIDs.count))
+    )
     bytes.append(contentsOf: word)
     ids.append(contentsOf: newIDs)
   }

@@ -38,8 +38,10 @@ extension PatternParser {
 
   private static let digits = ScalarSet(traits: ScalarTraits.category("Nd") ?? [])
   private static let hexadecimal = ScalarSet(ranges: [0x30...0x39, 0x41...0x46, 0x61...0x66])
-  /// `\w`: letters, marks, decimal digits, connectors and whatever else is alphabetic.
-  static let word = ScalarSet(traits: [.alphabetic, .mark, ScalarTraits.category("Nd") ?? [], ScalarTraits.category("Pc") ?? []])
+  /// `\w`: letters, marks, decimal digits, connectors, whatever else is alphabetic, and, in Oniguruma, the numbers of Latin-1.
+  static let word = ScalarSet(
+    traits: [.alphabetic, .mark, ScalarTraits.category("Nd") ?? [], ScalarTraits.category("Pc") ?? []],
+    ranges: [0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE])
 
   /// What a backslash, already read, stands for where it is one scalar.
   private mutating func scalarEscape() throws(PatternError) -> UInt32 {

@@ -19,6 +19,8 @@ struct PatternProgram: Sendable, Hashable {
   }
 
   static let maximumLength = 20_000
+  /// The matcher's memory is one bit for each memo and byte of text. Real patterns have about 30 memos.
+  static let maximumMemoCount = 500
   private(set) var instructions: [Instruction] = []
   private(set) var sets: [ScalarSet] = []
   /// How many instructions remember the places they failed at.
@@ -43,9 +45,10 @@ struct PatternProgram: Sendable, Hashable {
     instructions.append(instruction)
   }
 
-  private mutating func memo() -> Int {
-    defer { memoCount += 1 }
-    return memoCount
+  private mutating func memo() throws(PatternError) -> Int {
+    guard memoCount < PatternProgram.maximumMemoCount else { throw PatternError(problem: "the pattern has too many branches") }
+    memoCount += 1
+    return memoCount - 1
   }
 
   private mutating func index(of set: ScalarSet) -> Int {
@@ -95,7 +98,7 @@ struct PatternProgram: Sendable, Hashable {
       guard !isFinal else { break }
       jumps.append(instructions.count)
       try emit(.accept)
-      instructions[split] = .split(first: split + 1, second: instructions.count, memo: memo())
+      instructions[split] = .split(first: split + 1, second: instructions.count, memo: try memo())
     }
     for jump in jumps { instructions[jump] = .jump(instructions.count) }
   }
@@ -103,17 +106,21 @@ struct PatternProgram: Sendable, Hashable {
   private mutating func compileRepetition(
     _ node: PatternNode, _ least: Int, _ most: Int?, isLazy: Bool, isLast: Bool
   ) throws(PatternError) {
-    for _ in 0..<least { try compile(node, isLast: false) }
+    for _ in 0..<least {
+      let start = instructions.count
+      try compile(node, isLast: false)
+      if instructions.count == start { break }  // copies of nothing
+    }
     if let most {
       try compileOptional(node, count: most - least, isLazy: isLazy, isLast: isLast)
     } else if case .set(let set) = node, !isLazy {
-      try emit(.run(set: index(of: set), memo: memo(), givesBack: !isLast))
+      try emit(.run(set: index(of: set), memo: try memo(), givesBack: !isLast))
     } else {
       let split = instructions.count
       try emit(.accept)
       try compile(node, isLast: false)
       try emit(.jump(split))
-      instructions[split] = PatternProgram.split(split + 1, instructions.count, isLazy: isLazy, memo: memo())
+      instructions[split] = PatternProgram.split(split + 1, instructions.count, isLazy: isLazy, memo: try memo())
     }
   }
 
@@ -126,7 +133,7 @@ struct PatternProgram: Sendable, Hashable {
       try compile(node, isLast: isLast && count == 1)
     }
     for split in splits {
-      instructions[split] = PatternProgram.split(split + 1, instructions.count, isLazy: isLazy, memo: memo())
+      instructions[split] = PatternProgram.split(split + 1, instructions.count, isLazy: isLazy, memo: try memo())
     }
   }
 

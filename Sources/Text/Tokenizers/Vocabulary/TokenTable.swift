@@ -47,7 +47,8 @@ struct TokenTable: Sendable {
     let index = Int(id)
     if index < spellings.count, spellings[index].length != .max { return .idTaken }
     while spellings.count <= index { spellings.append(TokenTable.absent) }
-    spellings[index] = Spelling(start: UInt32(truncatingIfNeeded: bytes.count), length: UInt32(truncatingIfNeeded: spelling.count))
+    spellings[index] = Spelling(
+      start: UInt32(truncatingIfNeeded: bytes.count), length: UInt32(truncatingIfNeeded: spelling.count))
     bytes.append(contentsOf: spelling)
     filled += 1
     if filled * 2 > slots.count { grow() }

@@ -3,22 +3,17 @@ import Training
 
 /// Shows a run on stderr: one line that is drawn over on a terminal, plain lines elsewhere.
 final class TrainingProgress {
-  private let isTerminal: Bool
-  private let width: Int
-  private let write: (String) -> Void
+  private let terminal: Terminal
   private var isLineOpen = false
   private var stepsHere = 0
   private var secondsHere = 0.0
   private var tokensHere = 0
   private var lastLoss: Double?
 
-  /// - Parameters:
-  ///   - isTerminal: draw over the last line.
-  ///   - width: columns of the terminal.
-  ///   - write: where text goes.
-  init(isTerminal: Bool, width: Int, write: @escaping (String) -> Void) {
-    (self.isTerminal, self.width, self.write) = (isTerminal, width, write)
-  }
+  /// Progress on `terminal`.
+  init(_ terminal: Terminal) { self.terminal = terminal }
+
+  private func write(_ text: String) { try? terminal.write(text) }
 
   /// A line that stays.
   func say(_ text: String) {
@@ -47,7 +42,7 @@ final class TrainingProgress {
     tokensHere += report.tokens
     // A running mean: single steps jump.
     lastLoss = lastLoss.map { 0.8 * $0 + 0.2 * report.loss } ?? report.loss
-    if isTerminal {
+    if terminal.isInteractive {
       let done = report.step == report.totalSteps
       write("\r\u{1B}[K" + line(report, bar: true) + (done ? "\n" : ""))
       isLineOpen = !done
@@ -61,7 +56,7 @@ final class TrainingProgress {
     let figures =
       "step \(report.step)/\(report.totalSteps)  loss \(String(format: "%.4f", lastLoss ?? report.loss))  "
       + "\(Int(Double(tokensHere) / max(secondsHere, 1e-9))) tokens/s  \(ProcessMemory.peakBytes / 1_000_000) MB  ETA \(clock(rest))"
-    let space = width - figures.count - 4
+    let space = terminal.width - figures.count - 4
     guard bar, space >= 10 else { return figures }
     let length = min(space, 30)
     let filled = length * report.step / max(1, report.totalSteps)

@@ -1,0 +1,162 @@
+import Checkpoints
+import Foundation
+import Generation
+import NN
+import OrderedCollections
+import Text
+import Torch
+import Tuners
+
+/// Folds adapters into a model and writes the result as a Hugging Face folder.
+public struct MergedModel {
+  /// How far the written model is from the one in memory, on a fixed row of tokens.
+  public struct Check: Sendable, Hashable {
+    /// The largest difference of a score.
+    public let maxDifference: Double
+    /// The largest score, for comparison.
+    public let maxScore: Double
+    /// The share of places at which both find the same token likeliest, from 0 to 1.
+    public let sameBest: Double
+  }
+
+  /// What was written.
+  public struct Report: Sendable {
+    /// The files, in order of writing.
+    public let files: [String]
+    /// The element type of the weights.
+    public let dtype: DType
+    /// How exact the result is.
+    public let check: Check
+    /// What could not be written and why.
+    public let notes: [String]
+  }
+
+  /// The model's folder or .gguf file.
+  public let source: URL
+  /// Adapter folders, or folders of runs that hold one; the last applies last.
+  public let adapters: [String]
+  /// The element type to write; nil for that of the source, bfloat16 where that is quantized.
+  public let dtype: DType?
+
+  /// A merge of given parts.
+  public init(source: URL, adapters: [String], dtype: DType? = nil) {
+    (self.source, self.adapters, self.dtype) = (source, adapters, dtype)
+  }
+
+  /// Merges, writes and reads back.
+  ///
+  /// Sums are made in float32 whatever is written. `config.json` comes last, so that a folder which has one is whole.
+  ///
+  /// - Parameters:
+  ///   - folder: where the model goes; made where it is missing.
+  ///   - replacing: write into a folder that holds files.
+  ///   - options: device and threads; the element type is not used.
+  ///   - say: gets a line before each stage.
+  /// - Throws: ``RecipeError`` where the folder holds files or the model read back differs by more than rounding; what reading,
+  ///   merging and writing throw.
+  public func write(
+    to folder: URL, replacing: Bool = false, options: ModelOptions = ModelOptions(), say: (String) -> Void = { _ in }
+  ) throws -> Report {
+    try refuse(folder, replacing: replacing)
+    var options = options
+    options.dtype = .float32
+    say("reading \(source.path)")
+    let files = try ModelFiles(source)
+    let dtype = dtype ?? Self.storedDType(files.weights)
+    let (expected, state) = try merged(options, say: say)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let config = folder.appending(path: "config.json")
+    if FileManager.default.fileExists(atPath: config.path) { try FileManager.default.removeItem(at: config) }
+    say("writing \(folder.path)")
+    var written = try Safetensors.write(try state.tensors.map { ($0.0, try $0.1.to(dtype)) }, inFolder: folder)
+    var companions = ModelCompanions(source: source, files: files)
+    written += try companions.write(to: folder)
+    try AtomicFile.write(configJSON(files.config, dtype: dtype, isTied: state.isTied).text(.pretty) + "\n", to: config)
+    say("reading it back")
+    let check = try check(folder, against: expected, options: options)
+    guard dtype != .float32 || check.maxDifference <= 1e-3 * (1 + check.maxScore) else {
+      throw RecipeError(
+        "\(folder.path): the model read back differs by \(check.maxDifference) from the merged one, more than rounding explains")
+    }
+    return Report(files: written + ["config.json"], dtype: dtype, check: check, notes: companions.notes)
+  }
+
+  private func refuse(_ folder: URL, replacing: Bool) throws(RecipeError) {
+    let inputs = [source] + adapters.map { URL(filePath: $0) }
+    let target = folder.standardizedFileURL.resolvingSymlinksInPath().path
+    guard !inputs.contains(where: { $0.standardizedFileURL.resolvingSymlinksInPath().path == target }) else {
+      throw RecipeError("\(folder.path) is what is to be merged; give another folder for the result")
+    }
+    let entries = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+    guard entries.isEmpty || replacing else {
+      throw RecipeError("\(folder.path) holds files already; give another folder, or --force to write into this one")
+    }
+  }
+
+  /// The weights after merging under their checkpoint names, and the scores they have to give.
+  private func merged(
+    _ options: ModelOptions, say: (String) -> Void
+  ) throws -> (scores: [Float], state: (tensors: [(String, Tensor)], isTied: Bool)) {
+    let weights = try ModelWeights(source, options: options)
+    try weights.load(adapters: adapters)
+    let expected = try scores(weights.model)
+    say(adapters.isEmpty ? "no adapters to merge" : "merging \(weights.adapters.active.joined(separator: ", "))")
+    try weights.adapters.mergeAndUnload()
+    let model = weights.model
+    // An adapter on the head, or of it, parts it from the token table.
+    let isTied = model.isTied && (model.head as? Linear).map { $0.weight.sharesStorage(with: model.embedding.weight) } ?? false
+    let tensors = model.parameters().filter { !(isTied && $0.path == "lm_head.weight") }.map { ($0.path, $0.value) }
+    return (expected, (tensors, isTied))
+  }
+
+  private func check(_ folder: URL, against expected: [Float], options: ModelOptions) throws -> Check {
+    let weights = try ModelWeights(folder, options: options)
+    let actual = try scores(weights.model)
+    let width = weights.model.shape.vocabularySize
+    var (difference, largest, same) = (0.0, 0.0, 0)
+    for start in stride(from: 0, to: expected.count, by: width) {
+      var best = (expected: start, actual: start)
+      for index in start..<start + width {
+        difference = max(difference, Double(abs(expected[index] - actual[index])))
+        largest = max(largest, Double(abs(expected[index])))
+        if expected[index] > expected[best.expected] { best.expected = index }
+        if actual[index] > actual[best.actual] { best.actual = index }
+      }
+      if best.expected == best.actual { same += 1 }
+    }
+    guard actual.allSatisfy(\.isFinite), expected.allSatisfy(\.isFinite) else {
+      throw RecipeError("the scores of the merged model are no finite numbers; the model or an adapter is damaged")
+    }
+    return Check(
+      maxDifference: difference, maxScore: largest, sameBest: Double(same) / Double(max(1, expected.count / width)))
+  }
+
+  /// The scores [S, V] of a fixed row of tokens that reaches over the whole vocabulary.
+  private func scores(_ model: any CausalLM) throws -> [Float] {
+    let shape = model.shape
+    let row = (0..<min(32, shape.contextLength)).map { Int32(truncatingIfNeeded: ($0 * 7919 + 13) % shape.vocabularySize) }
+    return try model.inference {
+      try model.logits(ModelInput(rows: [row], device: model.device)).to(.float32).array(Float.self)
+    }
+  }
+
+  /// The configuration of the result.
+  private func configJSON(_ config: JSON, dtype: DType, isTied: Bool) -> JSON {
+    var members = config.object ?? [:]
+    members.removeValue(forKey: "quantization_config")
+    members["dtype"] = .string(dtype.rawValue)
+    // transformers before 5 reads this name.
+    if members["torch_dtype"] != nil { members["torch_dtype"] = .string(dtype.rawValue) }
+    members["tie_word_embeddings"] = .bool(isTied)
+    return .object(members)
+  }
+
+  /// The element type that most numbers of a checkpoint have; bfloat16 where they are quantized.
+  static func storedDType(_ weights: any CheckpointSource) -> DType {
+    let types: [String: DType] = ["F32": .float32, "F16": .float16, "BF16": .bfloat16]
+    var counts: OrderedDictionary<String, Int> = [:]
+    for info in weights.names.compactMap(weights.info) { counts[info.storedType, default: 0] += info.elementCount }
+    let most = counts.max { $0.value < $1.value }?.key
+    return most.flatMap { types[$0] } ?? .bfloat16
+  }
+}

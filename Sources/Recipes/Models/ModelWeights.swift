@@ -1,0 +1,106 @@
+import Checkpoints
+import Foundation
+import Models
+import NN
+import Torch
+import Tuners
+
+/// What to load a model as.
+public struct ModelOptions: Sendable, Hashable {
+  /// The element type of frozen weights; nil for the fastest that is exact enough here.
+  public var dtype: DType?
+  /// Where to compute; nil for a GPU where there is one.
+  public var device: Device?
+  /// Threads inside one operation; nil for all cores.
+  public var threads: Int?
+
+  /// Options by name.
+  public init(dtype: DType? = nil, device: Device? = nil, threads: Int? = nil) {
+    self.dtype = dtype
+    self.device = device
+    self.threads = threads
+  }
+
+  /// The device to use.
+  ///
+  /// - Throws: ``RecipeError`` where a GPU is asked for and there is none.
+  public func resolvedDevice() throws(RecipeError) -> Device {
+    let device = self.device ?? (TorchRuntime.hasCUDA ? .cuda(0) : .cpu)
+    if case .cuda(let index) = device, index >= TorchRuntime.cudaDeviceCount {
+      throw RecipeError("there is no GPU \(index) that this libtorch can use; `attune doctor` says what there is")
+    }
+    return device
+  }
+
+  /// The element type to use: bfloat16 on a GPU, and on a processor that multiplies it in hardware.
+  public func resolvedDType(on device: Device) -> DType {
+    if let dtype { return dtype }
+    if case .cuda = device { return .bfloat16 }
+    return Processor.multipliesBFloat16 ? .bfloat16 : .float32
+  }
+}
+
+/// A model's weights with the adapters installed in them: what scoring and merging need, without a tokenizer.
+public final class ModelWeights {
+  /// The folder or file as it lies on disk.
+  public let files: ModelFiles
+  /// The weights.
+  public let model: any CausalLM
+  /// The adapters installed.
+  public let adapters: AdapterSet
+
+  /// Loads the weights of a folder or .gguf file.
+  ///
+  /// - Throws: `CheckpointError`, `ModelError` or `TorchError` that names file, key or tensor; ``RecipeError`` for a GPU that
+  ///   is not there.
+  public init(_ url: URL, options: ModelOptions = ModelOptions()) throws {
+    let device = try options.resolvedDevice()
+    if let threads = options.threads { try TorchRuntime.setThreads(threads) }
+    files = try ModelFiles(url)
+    model = try ModelLoader.load(
+      ModelConfiguration(files.config, path: files.path), weights: files.weights, dtype: options.resolvedDType(on: device),
+      device: device)
+    adapters = try AdapterSet(model)
+  }
+
+  /// The folder or file it came from.
+  public var path: String { files.path }
+
+  /// Installs saved adapters; the ones given last apply last, all together.
+  ///
+  /// - Parameter folders: adapter folders, or folders of runs that hold one.
+  /// - Throws: ``RecipeError`` where a folder holds no adapter or one that does not fit; `CheckpointError` for damaged files.
+  public func load(adapters folders: [String]) throws {
+    var names: [String] = []
+    for folder in folders {
+      let url = try Self.adapterFolder(folder)
+      let base = url.lastPathComponent.replacing(".", with: "_")
+      let name = names.contains(base) ? "\(base)_\(names.count)" : base
+      do {
+        try AdapterFolder.load(url, into: adapters, named: name)
+      } catch let error as TunerError {
+        let base = try AdapterFolder.baseModel(url).map { "; it was made for the model “\($0)”" } ?? ""
+        throw RecipeError("the adapter does not fit \(path): \(error)\(base)")
+      }
+      names.append(name)
+    }
+    if !names.isEmpty { try adapters.activate(names) }
+  }
+
+  /// The folder with the adapter that a user means: that folder itself, or the folder of a run that holds it as `adapter`.
+  ///
+  /// - Throws: ``RecipeError`` where neither holds an adapter.
+  public static func adapterFolder(_ path: String) throws(RecipeError) -> URL {
+    let folder = URL(filePath: path).standardizedFileURL
+    for candidate in [folder, folder.appending(path: "adapter")] {
+      let config = candidate.appending(path: AdapterFolder.configName)
+      if FileManager.default.fileExists(atPath: config.path) { return candidate }
+    }
+    guard FileManager.default.fileExists(atPath: folder.path) else {
+      throw RecipeError("there is no adapter at “\(path)”: no such folder")
+    }
+    throw RecipeError(
+      "“\(path)” holds no adapter: neither \(AdapterFolder.configName) nor adapter/\(AdapterFolder.configName) is in it; "
+        + "give the folder of a finished run, or the adapter's own")
+  }
+}

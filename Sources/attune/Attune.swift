@@ -1,0 +1,68 @@
+import ArgumentParser
+import Foundation
+
+/// The program.
+@main
+struct Attune: ParsableCommand {
+  /// The version that `--version` and `doctor` show.
+  static let version = "0.1.0"
+
+  static let configuration = CommandConfiguration(
+    commandName: "attune",
+    abstract: "Tunes language models: from data and base weights to a tuned, measured, merged model.",
+    discussion: """
+      Data goes to standard output, progress and failures to standard error.
+      Exit status: 0 done, 1 failed, 2 wrong command line, 130 interrupted.
+
+      Example:
+        attune generate --model smollm2 --prompt "Name three colours."
+      """,
+    version: version,
+    groupedSubcommands: [
+      CommandGroup(name: "Tuning", subcommands: [Tune.self, QuickstartCommand.self, Merge.self]),
+      CommandGroup(name: "Using", subcommands: [Generate.self, Chat.self, Score.self, Tokenize.self]),
+      CommandGroup(name: "Preparing", subcommands: [DataCommand.self, ModelsCommand.self, Doctor.self]),
+    ])
+
+  static var _errorLabel: String { "error" }
+
+  static func main() {
+    StopSignal.install()
+    Terminal.ignoreBrokenPipes()
+    status(of: Array(CommandLine.arguments.dropFirst())).exit()
+  }
+
+  private static func status(of arguments: [String]) -> ExitStatus {
+    do {
+      var command = try parseAsRoot(arguments)
+      try command.run()
+      return .success
+    } catch { return report(error) }
+  }
+
+  /// Says why the program ends, in the place where that belongs.
+  private static func report(_ error: any Error) -> ExitStatus {
+    switch exitCode(for: error) {
+    case .success:
+      // Help and version are what was asked for.
+      do throws(CommandError) { try Terminal.output.write(fullMessage(for: error) + "\n") } catch {
+        Log.error(error.description)
+        return .failed
+      }
+      return .success
+    case .validationFailure:
+      Log.line(fullMessage(for: error))
+      return .usage
+    default:
+      if error is Interrupted { return .interrupted }
+      if !(error is ExitCode) { Log.error(words(for: error)) }
+      return .failed
+    }
+  }
+
+  /// What an error says to people.
+  private static func words(for error: any Error) -> String {
+    // Foundation's errors describe themselves to programmers.
+    error is CocoaError || error is POSIXError ? error.localizedDescription : "\(error)"
+  }
+}

@@ -1,0 +1,185 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import Generation
+import NN
+import Recipes
+import Text
+
+/// `attune score`: how likely the model finds given texts, token by token.
+struct Score: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Give the log-probability of each token of given texts.",
+    discussion: """
+      A line of the input is {"text": …} or {"tokens": […]}; other keys are left alone, empty lines are skipped. For each of \
+      them the output has a line {"tokens": […], "logprobs": [null, …]}: ln p(token i | tokens before it). No special tokens \
+      are added. The output file appears when all of it is written.
+
+      Example:
+        attune score --model smollm2 --input texts.jsonl --output scores.jsonl
+      """)
+
+  @OptionGroup var model: ModelArguments
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The lines to score; “-” for standard input.", valueName: "file"))
+  var input: String
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("Where the scores go; “-” for standard output.", valueName: "file"))
+  var output: String
+
+  @Option(help: ArgumentHelp("Tokens that pass through the model at once; a longer line passes alone.", valueName: "n"))
+  var batchTokens = 4096
+
+  @OptionGroup var machine: MachineArguments
+
+  func validate() throws {
+    guard batchTokens > 0 else { throw ValidationError("--batch-tokens must be a number from 1, not \(batchTokens)") }
+  }
+
+  func run() throws {
+    let lines = try ScoreLine.read(input)
+    let url = try ModelStore.standard.resolve(model.model.name)
+    // Lines of tokens need no tokenizer, and some models have none.
+    let tokenizer = try lines.contains(where: \.isText) ? TextSide(url).tokenizer : nil
+    let weights = try model.loadWeights(machine)
+    let rows = try lines.map { try $0.row(tokenizer) }
+    try check(rows, against: weights.model)
+    try StopSignal.handling {
+      if output == "-" {
+        try score(rows, with: weights.model) { try Terminal.output.write($0) }
+      } else {
+        try AtomicFile.write(to: URL(filePath: output)) { sink in
+          try score(rows, with: weights.model) { try sink.write($0) }
+        }
+      }
+    }
+  }
+
+  /// Refuses rows that the model cannot take, before any is scored.
+  private func check(_ rows: [ScoreRow], against model: any CausalLM) throws {
+    let problems = rows.compactMap { row -> String? in
+      guard !row.tokens.isEmpty else { return nil }
+      do throws(GenerationError) { try model.check(row.tokens, index: 0, limit: model.shape.contextLength) } catch {
+        if case .row(_, let problem) = error { return "\(row.place): \(problem)" }
+        return "\(row.place): \(error)"
+      }
+      return nil
+    }
+    try BadLines.refuse(problems)
+  }
+
+  /// Scores batch by batch and hands the lines of each batch on.
+  private func score(_ rows: [ScoreRow], with model: any CausalLM, write: (String) throws -> Void) throws {
+    var scorer = Scorer(model)
+    scorer.tokensPerPass = batchTokens
+    var start = 0
+    while start < rows.count {
+      try StopSignal.check()
+      let end = batchEnd(rows, from: start)
+      let batch = rows[start..<end]
+      let scores = try scorer.logProbs(batch.map(\.tokens))
+      try write(zip(batch, scores).map { try $0.line($1) }.joined())
+      start = end
+      Progress.show(start, of: rows.count, "lines scored")
+    }
+    Log.note("scored \(rows.count) lines, \(rows.reduce(0) { $0 + $1.tokens.count }) tokens")
+  }
+
+  /// As many rows as fill one pass; one at least.
+  private func batchEnd(_ rows: [ScoreRow], from start: Int) -> Int {
+    var (end, tokens) = (start + 1, rows[start].tokens.count)
+    while end < rows.count, tokens + rows[end].tokens.count <= batchTokens {
+      tokens += rows[end].tokens.count
+      end += 1
+    }
+    return end
+  }
+}
+
+/// A line of the input.
+private struct ScoreLine {
+  enum Content {
+    case text(String)
+    case tokens([Int32])
+  }
+
+  /// `file:line`.
+  let place: String
+  let content: Content
+
+  var isText: Bool { if case .text = content { true } else { false } }
+
+  func row(_ tokenizer: BPETokenizer?) throws -> ScoreRow {
+    switch content {
+    case .tokens(let tokens): return ScoreRow(place: place, tokens: tokens)
+    case .text(let text):
+      return ScoreRow(place: place, tokens: tokenizer?.encode(text, addSpecialTokens: false) ?? [])
+    }
+  }
+
+  /// Reads all lines.
+  ///
+  /// - Throws: ``CommandError`` that names the bad lines, or says that there are none at all.
+  static func read(_ path: String) throws -> [ScoreLine] {
+    let name = path == "-" ? "standard input" : path
+    var lines: [ScoreLine] = []
+    var problems: [String] = []
+    let text = try TextInput.read(path)
+    for (index, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+      if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
+      let place = "\(name):\(index + 1)"
+      do { lines.append(ScoreLine(place: place, content: try content(of: line))) } catch { problems.append("\(place): \(error)") }
+    }
+    try BadLines.refuse(problems)
+    guard !lines.isEmpty else { throw CommandError("\(name): holds no lines; give {\"text\": …} or {\"tokens\": […]} on each") }
+    return lines
+  }
+
+  private static func content(of line: Substring.UTF8View) throws -> Content {
+    let value = try JSON(parsing: line)
+    switch (value["text"], value["tokens"]) {
+    case (.string(let text)?, nil): return .text(text)
+    case (nil, .array(let list)?):
+      return .tokens(
+        try list.map { element in
+          guard let id = element.int.flatMap({ Int32(exactly: $0) }) else {
+            throw CommandError("“tokens” holds \(element.text()), which is no token id")
+          }
+          return id
+        })
+    case (.some, .some): throw CommandError("has both “text” and “tokens”; give one of them")
+    case (.some, nil): throw CommandError("“text” is not text")
+    case (nil, .some): throw CommandError("“tokens” is not a list")
+    case (nil, nil): throw CommandError("has neither “text” nor “tokens”")
+    }
+  }
+}
+
+/// The tokens of a line.
+private struct ScoreRow {
+  let place: String
+  let tokens: [Int32]
+
+  /// The line of the output.
+  func line(_ scores: [Float?]) throws -> String {
+    let logProbs = try scores.map { score -> JSON in
+      guard let score else { return .null }
+      guard score.isFinite, let shortest = Double("\(score)") else {
+        throw CommandError(
+          "\(place): the model's scores are no finite numbers; its weights or its adapter are damaged, or try --dtype f32")
+      }
+      return .double(shortest)
+    }
+    let line: JSON = ["tokens": .array(tokens.map { .int(Int($0)) }), "logprobs": .array(logProbs)]
+    return line.text(.python) + "\n"
+  }
+}
+
+/// Lines that cannot be used, named all together.
+private enum BadLines {
+  static func refuse(_ problems: [String]) throws(CommandError) {
+    guard !problems.isEmpty else { return }
+    let more = problems.count > 10 ? ["… and \(problems.count - 10) more"] : []
+    throw CommandError((problems.prefix(10) + more).joined(separator: "\n"))
+  }
+}

@@ -1,0 +1,106 @@
+import ArgumentParser
+import Foundation
+import NN
+import Recipes
+import Torch
+import Tuners
+
+/// The model by name or path.
+struct ModelName: ParsableArguments {
+  @Option(
+    name: [.customLong("model"), .customShort("m")],
+    help: ArgumentHelp(
+      "The model: a name of the model store, a Hugging Face folder, or a .gguf file.", valueName: "name-or-path"))
+  var name: String
+}
+
+/// The model with what is laid over it: for verbs that compute.
+struct ModelArguments: ParsableArguments {
+  @OptionGroup var model: ModelName
+
+  @Option(
+    help: ArgumentHelp(
+      "An adapter to apply: its folder, or the folder of a run. Several apply together.", valueName: "folder"))
+  var adapter: [String] = []
+
+  /// Loads the model and its adapters, and says how long that took.
+  func load(_ machine: MachineArguments) throws -> LoadedModel {
+    let start = ContinuousClock.now
+    let model = try LoadedModel(model.name, options: machine.options)
+    try model.load(adapters: adapter)
+    Log.loaded(model.weights, since: start)
+    return model
+  }
+
+  /// Loads weights and adapters without a tokenizer.
+  func loadWeights(_ machine: MachineArguments) throws -> ModelWeights {
+    let start = ContinuousClock.now
+    let weights = try ModelWeights(ModelStore.standard.resolve(model.name), options: machine.options)
+    try weights.load(adapters: adapter)
+    Log.loaded(weights, since: start)
+    return weights
+  }
+}
+
+extension Log {
+  fileprivate static func loaded(_ weights: ModelWeights, since start: ContinuousClock.Instant) {
+    let seconds = ((ContinuousClock.now - start) / .seconds(1)).formatted(.number.precision(.fractionLength(2)))
+    let adapters = weights.adapters.active.isEmpty ? "" : " with " + weights.adapters.active.joined(separator: ", ")
+    note("loaded \(weights.path)\(adapters) as \(weights.model.dtype.rawValue) on \(weights.model.device) in \(seconds) s")
+  }
+}
+
+/// How computing is done.
+struct MachineArguments: ParsableArguments {
+  @Option(help: "The element type of the weights. auto: bf16 on a GPU or a processor that multiplies it in hardware, else f32.")
+  var dtype = DTypeChoice.auto
+
+  @Option(help: "Where to compute: cpu, cuda, cuda:N, or auto: a GPU where there is one.")
+  var device = DeviceChoice.auto
+
+  @Option(help: ArgumentHelp("Threads inside one operation (default: all cores).", valueName: "n"))
+  var threads: Int?
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads must be a number from 1 to 1024, not \(threads)")
+    }
+  }
+
+  /// The choices as the library takes them.
+  var options: ModelOptions { ModelOptions(dtype: dtype.dtype, device: device.device, threads: threads) }
+}
+
+/// The values of `--dtype`.
+enum DTypeChoice: String, ExpressibleByArgument, CaseIterable {
+  case f32, bf16, auto
+
+  /// The type chosen; nil for auto.
+  var dtype: DType? {
+    switch self {
+    case .f32: .float32
+    case .bf16: .bfloat16
+    case .auto: nil
+    }
+  }
+}
+
+/// The values of `--device`.
+struct DeviceChoice: ExpressibleByArgument {
+  /// A GPU where there is one.
+  static let auto = DeviceChoice(device: nil)
+
+  /// The device chosen; nil for auto.
+  let device: Device?
+
+  private init(device: Device?) { self.device = device }
+
+  init?(argument: String) {
+    guard case .success(let device) = Result(catching: { try ModelOptions.device(argument) }) else { return nil }
+    self.device = device
+  }
+
+  var defaultValueDescription: String { "auto" }
+
+  static var allValueStrings: [String] { ["cpu", "cuda", "cuda:N", "auto"] }
+}
