@@ -13,4 +13,7 @@ public struct TrainingInterrupted: Error, Sendable, Hashable {
   public let step: Int
   /// The folder of the checkpoint.
   public let checkpoint: String
+
+  /// An interruption after `step` steps, with its checkpoint.
+  public init(step: Int, checkpoint: String) { (self.step, self.checkpoint) = (step, checkpoint) }
 }

@@ -5,7 +5,9 @@ import Foundation
 import Generation
 import NN
 import Text
+import Torch
 import Training
+import Tuners
 
 /// One way of asking the model, measured.
 public struct QuickstartMeasure: Sendable, Codable, Hashable {

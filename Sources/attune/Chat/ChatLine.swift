@@ -13,7 +13,7 @@ enum ChatLine {
   case exit
 
   /// The instructions there are.
-  static let help = """
+  static let instructions = """
     /system TEXT  set what the system says (without TEXT: nothing)
     /undo         take back the last turn and its answer
     /reset        begin anew; the system's text stays

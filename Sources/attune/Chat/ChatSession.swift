@@ -36,7 +36,7 @@ struct ChatSession {
     switch try ChatLine(line) {
     case .nothing: break
     case .turn(let text): try answer(text)
-    case .help: Log.line(ChatLine.help)
+    case .help: Log.line(ChatLine.instructions)
     case .reset: turns = []
     case .system(let text): system = text.isEmpty ? nil : text
     case .undo: try undo()
