@@ -6,18 +6,17 @@
 
 #include "boundary.h"
 #include "ct_system.h"
+#include "segments.h"
 
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// What is the same for all segments of a call.
-struct Plan {
-  std::vector<int64_t> lengths;
-  int64_t window;
-  double scale;
-};
+using Plan = ct::Segments;
+
+/// Up to this length a segment is cheaper as part of a padded batch than in the flash kernel.
+constexpr int64_t longest_batched = 256;
 
 /// A flat [T, H, D] row as [Hk, G, L, D] for tokens start ..< start + length: heads that share a key head side by side,
 /// so that grouped heads need no copy of the keys.
@@ -162,7 +161,9 @@ ct_status ct_segment_attention(ct_tensor q, ct_tensor k, ct_tensor v, const int6
     const Plan plan{ct::sizes(lengths, count).vec(), window, scale};
     check_types(query, key, value);
     check_segments(query, plan);
-    const bool flash = ct_fused_kernels() && query.is_cpu() && dropout == 0 && query.scalar_type() != at::kDouble;
-    return flash ? FlashSegments::apply(query, key, value, plan) : general_segments(query, key, value, plan, dropout);
+    const bool own = ct_fused_kernels() && query.is_cpu() && dropout == 0 && query.scalar_type() != at::kDouble;
+    if (!own) return general_segments(query, key, value, plan, dropout);
+    const bool is_short = std::all_of(plan.lengths.begin(), plan.lengths.end(), [](int64_t n) { return n <= longest_batched; });
+    return is_short ? ct::batched_segment_attention(query, key, value, plan) : FlashSegments::apply(query, key, value, plan);
   });
 }

@@ -47,17 +47,17 @@ ct_status ct_manual_seed(uint64_t seed) {
   return ct::guarded([&] { at::manual_seed(seed); });
 }
 
-ct_status ct_random_state(ct_tensor *out) {
+ct_status ct_random_state(ct_device device, ct_tensor *out) {
   return ct::produce(out, [&] {
-    auto generator = at::globalContext().defaultGenerator(at::kCPU);
+    auto generator = at::globalContext().defaultGenerator(ct::device(device));
     std::lock_guard<std::mutex> lock(generator.mutex());
     return generator.get_state();
   });
 }
 
-ct_status ct_set_random_state(ct_tensor state) {
+ct_status ct_set_random_state(ct_device device, ct_tensor state) {
   return ct::guarded([&] {
-    auto generator = at::globalContext().defaultGenerator(at::kCPU);
+    auto generator = at::globalContext().defaultGenerator(ct::device(device));
     std::lock_guard<std::mutex> lock(generator.mutex());
     generator.set_state(ct::ref(state));
   });

@@ -7,14 +7,14 @@ public enum RandomState {
     try Tensor.run("manual_seed") { ct_manual_seed(seed) }
   }
 
-  /// The CPU generator's state, for a checkpoint.
-  public static func capture() throws(TorchError) -> Tensor {
-    try Tensor.make("get_rng_state") { ct_random_state($0) }
+  /// The state of a device's generator, for a checkpoint.
+  public static func capture(_ device: Device = .cpu) throws(TorchError) -> Tensor {
+    try Tensor.make("get_rng_state") { ct_random_state(device.raw, $0) }
   }
 
   /// Continues where `state` was captured.
-  public static func restore(_ state: Tensor) throws(TorchError) {
-    try Tensor.run("set_rng_state", state) { ct_set_random_state(state.raw) }
+  public static func restore(_ state: Tensor, on device: Device = .cpu) throws(TorchError) {
+    try Tensor.run("set_rng_state", state) { ct_set_random_state(device.raw, state.raw) }
   }
 }
 

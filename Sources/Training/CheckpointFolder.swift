@@ -9,7 +9,11 @@ import Torch
 struct CheckpointFolder {
   private static let stateName = "state.json"
   private static let tensorsName = "optimizer.safetensors"
-  private static let randomName = "random_state"
+  /// The generators a run draws from: the CPU's, and the GPU's where it runs on one.
+  private static func generators(_ part: any TunedPart) -> [(name: String, device: Device)] {
+    let device = part.parameters.first?.value.device ?? .cpu
+    return [("random_state", .cpu)] + (device == .cpu ? [] : [("random_state_cuda", device)])
+  }
   let folder: URL
 
   private func url(_ step: Int) -> URL { folder.appending(path: "step-\(step)") }
@@ -28,7 +32,8 @@ struct CheckpointFolder {
     let target = url(state.step)
     try AtomicFolder.write(to: target) { draft in
       try part.save(to: draft)
-      let tensors = optimizer.state.map { ($0.name, $0.value) } + [(Self.randomName, try RandomState.capture())]
+      var tensors = optimizer.state.map { ($0.name, $0.value) }
+      for (name, device) in Self.generators(part) { tensors.append((name, try RandomState.capture(device))) }
       try Safetensors.write(tensors, to: draft.appending(path: Self.tensorsName))
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -71,8 +76,10 @@ struct CheckpointFolder {
       }
       return tensor
     }
-    guard let random = saved[randomName] else { throw TrainingError("\(checkpoint.path) lacks “\(randomName)”") }
-    try RandomState.restore(try random.clone())
+    for (name, device) in generators(part) {
+      guard let random = saved[name] else { throw TrainingError("\(checkpoint.path) lacks “\(name)”") }
+      try RandomState.restore(try random.clone(), on: device)
+    }
     return state
   }
 }

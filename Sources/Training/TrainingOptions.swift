@@ -38,8 +38,8 @@ public struct TrainingOptions: Sendable {
   public var logEvery = 10
   /// Steps between evaluations; nil for one at the end of each epoch.
   public var evalEvery: Int?
-  /// Steps between checkpoints; nil for none but at the end or when stopped.
-  public var saveEvery: Int?
+  /// Steps between checkpoints; nil for none but when the run is stopped.
+  public var saveEvery: Int? = 500
   /// Checkpoints kept.
   public var saveLimit = 2
   /// When to end early.

@@ -62,7 +62,7 @@ import Testing
     for status in [
       ct_set_requires_grad(none, true), ct_backward(none), ct_set_grad(none, none), ct_copy_into(none, none),
       ct_add_into(none, none, 1), ct_scale_into(none, 1), ct_fill_into(none, 1), ct_normal_into(none, 0, 1),
-      ct_uniform_into(none, 0, 1), ct_set_random_state(none), ct_adamw(none, none, none, none, 1, 0.9, 0.999, 1e-8, 0, 1),
+      ct_uniform_into(none, 0, 1), ct_set_random_state(ct_device(kind: CT_CPU, index: 0), none), ct_adamw(none, none, none, none, 1, 0.9, 0.999, 1e-8, 0, 1),
     ] {
       #expect(status == CT_INVALID_ARGUMENT)
     }
@@ -81,7 +81,7 @@ import Testing
         ct_count(some, nil), ct_dtype_of(some, nil), ct_device_of(some, nil), ct_is_contiguous(some, nil), ct_data(some, nil),
         ct_item(some, nil), ct_storage_id(some, nil), ct_requires_grad(some, nil), ct_equal(some, some, nil),
         ct_sort(some, 0, true, nil, &other), ct_sort(some, 0, true, &other, nil), ct_topk(some, 1, 0, &other, nil),
-        ct_grad(some, nil, &other), ct_grad(some, &has, nil), ct_random_state(nil),
+        ct_grad(some, nil, &other), ct_grad(some, &has, nil), ct_random_state(ct_device(kind: CT_CPU, index: 0), nil),
       ] {
         #expect(status == CT_INVALID_ARGUMENT)
       }

@@ -26,7 +26,7 @@ import Tuners
     for (own, theirs) in zip(reports, run.steps) {
       let (loss, norm) = (try #require(theirs["loss"]?.double), try #require(theirs["grad_norm"]?.double))
       #expect(abs(own.loss - loss) <= 1e-5 * loss, "step \(own.step): loss \(own.loss) in place of \(loss)")
-      #expect(abs(own.gradientNorm - norm) <= 1e-4 * norm, "step \(own.step): norm \(own.gradientNorm) in place of \(norm)")
+      #expect(abs(own.gradientNorm - norm) <= 1e-5 * norm, "step \(own.step): norm \(own.gradientNorm) in place of \(norm)")
       #expect(abs(own.learningRate - (theirs["learning_rate"]?.double ?? -1)) <= 1e-12)
     }
     let final = try Goldens.tensors("training/\(name).final_adapter.safetensors")
@@ -57,14 +57,19 @@ import Tuners
     #expect(abs(sum - whole) <= 1e-5 * abs(sum))
   }
 
-  @Test func fiftyStepsLeakNoTensor() throws {
-    let run = try ReferenceRun("llama-tied/accumulation-1")
-    defer { run.remove() }
-    var counts: [Int] = []
-    let (trainer, _) = try run.trainer(
-      change: { $0.maxSteps = 52 }, observe: { if case .step = $0 { counts.append(Tensor.liveCount) } })
-    _ = try trainer.run(resuming: false)
-    #expect(counts.count == 52)
-    #expect(counts[1] == counts[51])
+  /// In a process of its own, where no other test makes handles.
+  @Test func fiftyStepsLeakNoTensor() async {
+    await #expect(processExitsWith: .success) { try countHandles() }
   }
+}
+
+private func countHandles() throws {
+  let run = try ReferenceRun("llama-tied/accumulation-1")
+  defer { run.remove() }
+  var counts: [Int] = []
+  let (trainer, _) = try run.trainer(
+    change: { $0.maxSteps = 52 }, observe: { if case .step = $0 { counts.append(Tensor.liveCount) } })
+  _ = try trainer.run(resuming: false)
+  #expect(counts.count == 52)
+  #expect(counts[1] == counts[51])
 }

@@ -89,8 +89,10 @@ public final class TuneRun {
     model loaded: LoadedModel? = nil, resuming: Bool = false, shouldStop: @escaping () -> Bool = { false },
     announce: (TunePlan) -> Void = { _ in }, observe: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws -> TuneResult {
-    let text = try loaded?.text ?? TextSide(store.resolve(recipe.model))
-    let (training, evaluation) = try encode(text)
+    let url = try store.resolve(recipe.model)
+    let text = try loaded?.text ?? TextSide(url)
+    let stops = try loaded?.stopTokens ?? LoadedModel.stopTokens(ModelFiles(url), tokenizer: text.tokenizer)
+    let (training, evaluation) = try encode(text, stopTokens: stops)
     let model = try loaded ?? LoadedModel(recipe.model, options: recipe.train.model, store: store)
     try RandomState.seed(recipe.train.options.seed)
     let adapter = try install(in: model)
@@ -115,7 +117,11 @@ public final class TuneRun {
     return summary
   }
 
-  private func encode(_ text: TextSide) throws -> (training: EncodedDataset, evaluation: EncodedDataset?) {
+  private func encode(
+    _ text: TextSide, stopTokens: Set<Int32>
+  ) throws -> (training: EncodedDataset, evaluation: EncodedDataset?) {
+    var settings = recipe.data.encoding
+    settings.stopTokens = stopTokens
     var training = try Dataset.load(recipe.data.train)
     var evaluation = recipe.data.eval.isEmpty ? nil : try Dataset.load(recipe.data.eval)
     if let share = recipe.data.evalSplit {
@@ -124,7 +130,7 @@ public final class TuneRun {
     }
     let hasTools = training.samples.contains { $0.tools != nil }
     let encoder = try SampleEncoder(
-      tokenizer: text.tokenizer, renderer: try text.template(hasTools: hasTools), settings: recipe.data.encoding)
+      tokenizer: text.tokenizer, renderer: try text.template(hasTools: hasTools), settings: settings)
     return (
       try training.encoded(with: encoder, strict: recipe.data.isStrict),
       try evaluation?.encoded(with: encoder, strict: recipe.data.isStrict)

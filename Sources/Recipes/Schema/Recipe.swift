@@ -57,11 +57,16 @@ public struct Recipe: Sendable {
     self.output = output
     self.method = try MethodRecipe(method)
     self.data = try DataRecipe(data)
+    let evaluates = !self.data.eval.isEmpty || self.data.evalSplit != nil
     if let objective {
       self.objective = try objective.choice("type", Objectives.names.map { ($0, $0) }) ?? "sft"
       try objective.finish()
     }
     if let train { self.train = try TrainRecipe(train) }
+    guard let train, !evaluates else { return }
+    for key in ["eval_every", "early_stopping", "load_best_at_end"] where train.has(key) {
+      throw train.error(key, "needs evaluation data: give data.eval or data.eval_split")
+    }
   }
 }
 
@@ -109,12 +114,12 @@ public struct MethodRecipe: Sendable {
     try node.finish()
   }
 
-  /// A list of names; or one text, which is `all-linear`, a plain name, or a regular expression.
+  /// A list of names; or one text, which is `all-linear`, a plain name or path, or a regular expression.
   private static func targets(_ node: RecipeNode, _ key: String) throws(RecipeError) -> TargetModules? {
     guard let names = try node.strings(key) else { return nil }
-    guard names.count == 1 else { return .names(names) }
+    guard names.count == 1, !node.isList(key) else { return .names(names) }
     if names[0] == "all-linear" { return .allLinear }
-    let isPlain = names[0].allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" }
+    let isPlain = names[0].allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "." }
     return isPlain ? .names(names) : .pattern(names[0])
   }
 }
@@ -198,7 +203,7 @@ public struct TrainRecipe: Sendable {
     options.seed = UInt64(try node.int("seed", in: 0...Int.max) ?? 42)
     options.logEvery = try node.int("log_every", in: 1...1 << 40) ?? 10
     options.evalEvery = try node.int("eval_every", in: 1...1 << 40)
-    options.saveEvery = try node.int("save_every", in: 1...1 << 40)
+    options.saveEvery = try node.int("save_every", in: 0...1 << 40).map { $0 == 0 ? nil : $0 } ?? options.saveEvery
     options.saveLimit = try node.int("save_limit", in: 1...1000) ?? 2
     options.loadsBestAtEnd = try node.bool("load_best_at_end") ?? false
     model.dtype = try node.choice("dtype", ModelOptions.dtypes) ?? nil

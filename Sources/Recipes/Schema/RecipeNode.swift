@@ -126,6 +126,15 @@ final class RecipeNode {
     return texts
   }
 
+  /// True where `key` holds a list.
+  func isList(_ key: String) -> Bool { mapping[Node(key)]?.sequence != nil }
+
+  /// True where `key` is there and says something other than null or false.
+  func has(_ key: String) -> Bool {
+    guard let node = mapping[Node(key)] else { return false }
+    return !["", "~", "null", "false", "no", "off"].contains(node.scalar?.string.lowercased() ?? "set")
+  }
+
   /// A list of whole numbers, or one.
   func ints(_ key: String) throws(RecipeError) -> [Int]? {
     guard let texts = try strings(key) else { return nil }

@@ -98,7 +98,7 @@ extension TrainRecipe {
     if let threads = model.threads { lines.append("threads: \(threads)") }
     lines += ["seed: \(options.seed)", "log_every: \(options.logEvery)"]
     if let every = options.evalEvery { lines.append("eval_every: \(every)") }
-    if let every = options.saveEvery { lines.append("save_every: \(every)") }
+    lines.append("save_every: \(options.saveEvery ?? 0)")
     lines.append("save_limit: \(options.saveLimit)")
     if let stopping = options.earlyStopping {
       lines.append("early_stopping: { patience: \(stopping.patience), min_delta: \(JSON.python(stopping.minimumDelta)) }")
