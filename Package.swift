@@ -73,7 +73,7 @@ let heavy: [Target] = [
       arguments, collections,
     ],
     swiftSettings: house),
-  library("TestSupport", ["Checkpoints", "Models", "NN", "Text", "Torch"]),
+  library("TestSupport", ["Checkpoints", "Models", "NN", "Text", "Torch", collections]),
   tests("CTorch", []),
   tests("Torch", ["CTorch", "TestSupport"]),
   tests("NN", ["Torch", "Checkpoints", "TestSupport"]),
