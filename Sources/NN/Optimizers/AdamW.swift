@@ -56,7 +56,7 @@ public final class AdamW {
   /// The tuned parameters in order.
   public var parameters: [(path: String, value: Tensor)] { entries.map { ($0.path, $0.parameter) } }
 
-  /// Moves each parameter that has a gradient.
+  /// Moves each parameter that has a gradient; the others stay, means and all, while steps are counted for all alike.
   public func update(learningRate: Double) throws(TorchError) {
     step += 1
     for entry in entries {

@@ -1,0 +1,129 @@
+import Datasets
+import Foundation
+import NN
+import Testing
+import Torch
+import Training
+import Tuners
+
+@testable import Recipes
+
+@Suite struct RecipeTests {
+  static let full = """
+    model: smollm2-135m-instruct
+    method: { type: lora, r: 16, alpha: 32, dropout: 0.05, target_modules: [q_proj, v_proj], rank_pattern: { "layers.0.*": 4 } }
+    objective: { type: sft }
+    data:
+      train:
+        - a.jsonl
+        - { path: b.csv, weight: 0.5, format: alpaca }
+      eval: c.jsonl
+      max_length: 256
+      packing: true
+      truncation: keep-end
+    train:
+      epochs: 3
+      batch_size: 4
+      gradient_accumulation: 2
+      learning_rate: 2e-4
+      schedule: { type: cosine, warmup_ratio: 0.03 }
+      optimizer: { type: adamw, weight_decay: 0.1 }
+      max_grad_norm: 0.5
+      dtype: bf16
+      seed: 7
+      log_every: 5
+      eval_every: 100
+      save_every: 500
+      early_stopping: { patience: 2 }
+    output: runs/x
+    """
+
+  @Test func everyKeyArrives() throws {
+    let recipe = try Recipe(Self.full)
+    #expect(recipe.model == "smollm2-135m-instruct" && recipe.output == "runs/x" && recipe.objective == "sft")
+    #expect(recipe.method.lora.r == 16 && recipe.method.lora.alpha == 32 && recipe.method.lora.dropout == 0.05)
+    #expect(recipe.method.lora.targets == .names(["q_proj", "v_proj"]))
+    #expect(recipe.data.train.map(\.path) == ["a.jsonl", "b.csv"] && recipe.data.train[1].weight == 0.5)
+    #expect(recipe.data.encoding.maxLength == 256 && recipe.data.packing && recipe.data.encoding.truncation == .keepEnd)
+    let train = recipe.train
+    #expect(train.epochs == 3 && train.batchSize == 4 && train.options.gradientAccumulation == 2)
+    #expect(train.options.learningRate == 2e-4 && train.options.schedule == .cosine && train.options.warmupRatio == 0.03)
+    #expect(train.options.optimizer.weightDecay == 0.1 && train.options.maxGradientNorm == 0.5 && train.options.seed == 7)
+    #expect(train.model.dtype == .bfloat16 && train.options.earlyStopping?.patience == 2)
+  }
+
+  @Test func theResolvedTextReadsBackToItself() throws {
+    let recipe = try Recipe(Self.full)
+    #expect(try Recipe(recipe.yaml).yaml == recipe.yaml)
+    let short = try Recipe("model: m\ndata: { train: a.jsonl }\noutput: o")
+    #expect(try Recipe(short.yaml).yaml == short.yaml)
+  }
+
+  @Test func keysAreSetFromTheCommandLine() throws {
+    let recipe = try Recipe(
+      Self.full, overrides: ["train.learning_rate=1e-5", "method.target_modules=all-linear", "data.eval_split=0.1", "data.eval=null"])
+    #expect(recipe.train.options.learningRate == 1e-5 && recipe.method.lora.targets == .allLinear)
+    #expect(recipe.data.evalSplit == 0.1 && recipe.data.eval.isEmpty)
+    #expect { try Recipe(Self.full, overrides: ["train.learning_rate"]) } throws: { "\($0)".contains("key.path=value") }
+    #expect { try Recipe(Self.full, overrides: ["train.lerning_rate=1"]) } throws: { "\($0)".contains("train.learning_rate") }
+  }
+
+  @Test(arguments: [
+    ("learning_rate: 2e-4", "learning_rte: 2e-4", "did you mean “train.learning_rate”"),
+    ("batch_size: 4", "batch_size: many", "“train.batch_size” must be a whole number"),
+    ("batch_size: 4", "batch_size: 0", "from 1"),
+    ("type: cosine", "type: cosin", "did you mean “cosine”"),
+    ("type: lora", "type: lorra", "did you mean “lora”"),
+    ("r: 16", "rank: 16", "“method.rank” is no key"),
+    ("dropout: 0.05", "dropout: 1.5", "“method.dropout”"),
+    ("packing: true", "packing: perhaps", "true or false"),
+    ("dtype: bf16", "dtype: fp8", "known are f32, bf16, auto"),
+    ("output: runs/x", "outptu: runs/x", "did you mean “output”"),
+    ("model: smollm2-135m-instruct", "modle: x", "did you mean “model”"),
+    ("  max_length: 256", "  max_length: 256\n  eval_split: 0.1", "eval_split"),
+    ("format: alpaca", "format: alpacca", "did you mean “alpaca”"),
+  ])
+  func whatIsWrongIsNamedWithItsLine(_ right: String, _ wrong: String, _ expected: String) throws {
+    let text = Self.full.replacing(right, with: wrong)
+    #expect(text != Self.full)
+    #expect { try Recipe(text, file: "r.yaml") } throws: { error in
+      "\(error)".contains(expected) && "\(error)".contains("r.yaml")
+    }
+  }
+
+  @Test(arguments: ["", "[]", "a", "model: [", "model: x\ndata: 3\noutput: y", "\u{0}", "model: &a [*a]", "? {a: b} : c"])
+  func oddTextsAreRefused(_ text: String) { #expect(throws: RecipeError.self) { try Recipe(text) } }
+
+  @Test func aThousandDamagedRecipesNeverCrash() {
+    var generator = SplitMix64(seed: 11)
+    let original = Array(Self.full.utf8)
+    var (read, refused) = (0, 0)
+    for _ in 0..<1000 {
+      var bytes = original
+      for _ in 0..<Int.random(in: 1...6, using: &generator) {
+        let place = Int.random(in: 0..<bytes.count, using: &generator)
+        switch Int.random(in: 0..<4, using: &generator) {
+        case 0: bytes[place] = UInt8.random(in: 0...255, using: &generator)
+        case 1: bytes.remove(at: place)
+        case 2: bytes.insert(contentsOf: bytes[place..<min(place + 20, bytes.count)], at: place)
+        default: bytes.removeLast(min(bytes.count - 1, Int.random(in: 0..<40, using: &generator)))
+        }
+      }
+      guard let text = String(validating: bytes, as: UTF8.self) else { continue }
+      do {
+        _ = try Recipe(text)
+        read += 1
+      } catch {
+        #expect(!"\(error)".isEmpty)
+        refused += 1
+      }
+    }
+    #expect(read > 0 && refused > 300)
+  }
+
+  @Test func theNearestNameIsFound() {
+    #expect(nearestName(to: "lr_rate", among: ["learning_rate", "batch_size"]) == nil)
+    #expect(nearestName(to: "learnign_rate", among: ["learning_rate", "batch_size"]) == "learning_rate")
+    #expect(editDistance("ab", "ba") == 1 && editDistance("kitten", "sitting") == 3 && editDistance("", "abc") == 3)
+  }
+}
