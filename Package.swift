@@ -91,7 +91,7 @@ let heavy: [Target] = [
       "Training", "Models", "Tuners", "Evaluation", "Objectives", "Generation", "Datasets", "Checkpoints", "NN", "Text",
       "Torch", "TestSupport",
     ]),
-  tests("attune", ["Text", "TestSupport"]),
+  tests("attune", ["Text", "TestSupport", collections]),
 ]
 
 let withoutTorch = Context.environment["ATTUNE_WITHOUT_TORCH"] == "1"
