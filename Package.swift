@@ -89,7 +89,7 @@ let heavy: [Target] = [
     "Recipes",
     [
       "Training", "Models", "Tuners", "Evaluation", "Objectives", "Generation", "Datasets", "Checkpoints", "NN", "Text",
-      "Torch", "TestSupport",
+      "Torch", "TestSupport", collections,
     ]),
   tests("attune", ["Text", "TestSupport", collections]),
 ]

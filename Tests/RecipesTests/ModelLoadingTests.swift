@@ -1,3 +1,4 @@
+import Checkpoints
 import Foundation
 import Generation
 import NN
@@ -5,6 +6,7 @@ import TestSupport
 import Testing
 import Text
 import Torch
+import Tuners
 
 @testable import Recipes
 
