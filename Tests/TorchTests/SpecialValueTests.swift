@@ -48,6 +48,16 @@ import Torch
     try assertClose(fused.value, composed.value, relative: dtype == .float32 ? 1e-6 : 1.0 / 64, absolute: 1e-6 * 1e-30)
   }
 
+  @Test func roundingToBfloat16TakesTheEvenNeighbour() throws {
+    // bfloat16 has steps of 1/128 above 1: these products lie halfway, and just beside the middle.
+    let factors: [Float] = [1 + 1 / 256, 1 + 3 / 256, 1 + 1 / 256 + 1 / 65536, 1 + 3 / 256 - 1 / 65536, 3e38]
+    let x = try Tensor([Float](repeating: 1, count: 8) + [3, -3], shape: [1, 5, 1, 2]).to(.bfloat16)
+    let (cos, sin) = (try Tensor(factors, shape: [1, 5, 1]), try Tensor.zeros([1, 5, 1]))
+    let out = try x.rotary(cos: cos, sin: sin).to(.float32).array(Float.self)
+    let whole: [Float] = [1, 1 + 2 / 128, 1 + 1 / 128, 1 + 1 / 128]
+    #expect(out == whole.flatMap { [$0, $0] } + [.infinity, -.infinity])
+  }
+
   @Test func roundingToBfloat16KeepsNaN() throws {
     let odd = try Tensor([.nan, -.nan, .infinity, -.infinity, 3.4e38] as [Float])
     let weight = try Tensor.ones([5], dtype: .bfloat16)
