@@ -17,7 +17,8 @@ import Torch
 
   /// Adapters of every kind, on the model they were made for.
   static let adapters = [
-    ("llama-tied", "lora"), ("llama-tied", "lora-all-linear-rslora"), ("llama-tied", "lora-patterns"), ("llama-bias", "lora-bias-all"),
+    ("llama-tied", "lora"), ("llama-tied", "lora-all-linear-rslora"), ("llama-tied", "lora-patterns"),
+    ("llama-bias", "lora-bias-all"),
     ("llama", "lora-modules-to-save"), ("gpt2", "lora-gpt2"), ("gpt2", "lora-gpt2-all"),
   ]
 
@@ -25,7 +26,8 @@ import Torch
   func theFolderWrittenHasTheReferencesLogits(_ model: String, _ adapter: String) throws {
     let source = try TinyModels.folder(model, in: folder)
     let output = folder.url.appending(path: "merged")
-    let report = try MergedModel(source: source, adapters: [Goldens.url("adapters/\(adapter)").path]).write(to: output, options: cpu)
+    let report = try MergedModel(source: source, adapters: [Goldens.url("adapters/\(adapter)").path]).write(
+      to: output, options: cpu)
     #expect(report.dtype == .float32)
     #expect(report.files.last == "config.json")
     let expected = try Goldens.tensors("adapters/\(adapter)/expected.safetensors")

@@ -34,7 +34,8 @@ import Testing
       configJSON: Array(vocabulary.tokenizerConfigJSON(contextLength: 64).text().utf8))
     for item in try TokenizerGolden(name).texts {
       #expect(exported.encode(item.text, addSpecialTokens: true) == item.ids, "\(name): \(item.text.debugDescription)")
-      #expect(exported.decode(item.ids, skipSpecialTokens: true).scalarValues == item.skipped.scalarValues, "\(name): \(item.ids)")
+      #expect(
+        exported.decode(item.ids, skipSpecialTokens: true).scalarValues == item.skipped.scalarValues, "\(name): \(item.ids)")
     }
     #expect(exported.special == (try BPETokenizer(vocabulary).special))
   }

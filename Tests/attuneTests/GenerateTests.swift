@@ -89,7 +89,8 @@ import Text
     let text = try #require(try expected()["raw"]?["text"]?.string)
     let stop = String(text.dropFirst(3).prefix(2))
     let result = try Program.run(
-      "generate", "--model", model, "--prompt", "the sea and ", "--raw", "--max-new-tokens", "16", "--dtype", "f32", "--stop", stop,
+      "generate", "--model", model, "--prompt", "the sea and ", "--raw", "--max-new-tokens", "16", "--dtype", "f32", "--stop",
+      stop,
       "--json", in: folder)
     let json = try result.json
     #expect(json["finish_reason"]?.string == "stop_string")

@@ -43,7 +43,8 @@ import Text
     let golden = try expected()["scores_with_adapter"]?.array ?? []
     let lines = golden.map { (["tokens": $0["tokens"] ?? .null] as JSON).text() + "\n" }
     let result = try Program.run(
-      "score", "--model", model, "--adapter", Goldens.url("adapters/lora").path, "--input", "-", "--output", "-", "--dtype", "f32",
+      "score", "--model", model, "--adapter", Goldens.url("adapters/lora").path, "--input", "-", "--output", "-", "--dtype",
+      "f32",
       "--batch-tokens", batch, input: lines.joined(), in: folder)
     #expect(result.status == 0, "\(result.errors)")
     compare(try result.jsonLines, golden)
@@ -75,7 +76,10 @@ import Text
   }
 
   @Test func aLineTheModelCannotTakeIsNamed() throws {
-    let rows = [#"{"tokens": [1, 2]}"#, #"{"tokens": [1, 96]}"#, "{\"tokens\": [\(Array(repeating: "1", count: 65).joined(separator: ","))]}"]
+    let rows = [
+      #"{"tokens": [1, 2]}"#, #"{"tokens": [1, 96]}"#,
+      "{\"tokens\": [\(Array(repeating: "1", count: 65).joined(separator: ","))]}",
+    ]
     let result = try Program.run(
       "score", "--model", model, "--input", "-", "--output", "-", input: rows.joined(separator: "\n"), in: folder)
     #expect(result.status == 1)

@@ -16,13 +16,22 @@ import Text
   /// Sends a signal once the answer has begun.
   private func interrupted(_ arguments: [String], by signal: Int32) throws -> Program.Result {
     try Program.run(arguments: arguments, in: folder) { process, output in
-      let deadline = Date.now.addingTimeInterval(60)
-      while process.isRunning, Date.now < deadline {
-        if let size = try FileManager.default.attributesOfItem(atPath: output)[.size] as? Int, size > 0 { break }
-        Thread.sleep(forTimeInterval: 0.02)
-      }
+      try wait(while: { try process.isRunning && size(output) == 0 })
       kill(process.processIdentifier, signal)
+      try wait(while: { process.isRunning })
+      // What does not end by itself is ended, so that the test fails and does not hang.
+      if process.isRunning { kill(process.processIdentifier, SIGKILL) }
     }
+  }
+
+  private func size(_ path: String) throws -> Int {
+    try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
+  }
+
+  /// Waits a minute at most.
+  private func wait(while condition: () throws -> Bool) throws {
+    let deadline = Date.now.addingTimeInterval(60)
+    while try condition(), Date.now < deadline { Thread.sleep(forTimeInterval: 0.02) }
   }
 
   @Test(arguments: [SIGINT, SIGTERM])

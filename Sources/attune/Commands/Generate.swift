@@ -72,7 +72,8 @@ struct Generate: ParsableCommand {
     guard !tokens.isEmpty else { throw CommandError("the prompt is empty, and this model puts nothing before it; give it text") }
     let limit = loaded.model.shape.contextLength
     guard tokens.count < limit else {
-      throw CommandError("the prompt has \(tokens.count) tokens, and the model's context of \(limit) leaves no room for an answer")
+      throw CommandError(
+        "the prompt has \(tokens.count) tokens, and the model's context of \(limit) leaves no room for an answer")
     }
     return tokens
   }
