@@ -73,7 +73,7 @@ let heavy: [Target] = [
       arguments, collections,
     ],
     swiftSettings: house),
-  library("TestSupport", ["Checkpoints", "Models", "NN", "Text", "Torch"]),
+  library("TestSupport", ["Checkpoints", "Models", "NN", "Text", "Torch", collections]),
   tests("CTorch", []),
   tests("Torch", ["CTorch", "TestSupport"]),
   tests("NN", ["Torch", "Checkpoints", "TestSupport"]),
@@ -89,9 +89,9 @@ let heavy: [Target] = [
     "Recipes",
     [
       "Training", "Models", "Tuners", "Evaluation", "Objectives", "Generation", "Datasets", "Checkpoints", "NN", "Text",
-      "Torch", "TestSupport",
+      "Torch", "TestSupport", collections,
     ]),
-  tests("attune", ["Text", "TestSupport"]),
+  tests("attune", ["Text", "TestSupport", collections]),
 ]
 
 let withoutTorch = Context.environment["ATTUNE_WITHOUT_TORCH"] == "1"

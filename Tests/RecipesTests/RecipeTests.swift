@@ -61,7 +61,8 @@ import Tuners
 
   @Test func keysAreSetFromTheCommandLine() throws {
     let recipe = try Recipe(
-      Self.full, overrides: ["train.learning_rate=1e-5", "method.target_modules=all-linear", "data.eval_split=0.1", "data.eval=null"])
+      Self.full,
+      overrides: ["train.learning_rate=1e-5", "method.target_modules=all-linear", "data.eval_split=0.1", "data.eval=null"])
     #expect(recipe.train.options.learningRate == 1e-5 && recipe.method.lora.targets == .allLinear)
     #expect(recipe.data.evalSplit == 0.1 && recipe.data.eval.isEmpty)
     #expect { try Recipe(Self.full, overrides: ["train.learning_rate"]) } throws: { "\($0)".contains("key.path=value") }

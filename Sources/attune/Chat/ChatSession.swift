@@ -57,15 +57,7 @@ struct ChatSession {
         "the conversation has \(tokens.count) tokens, and the model's context of \(limit) leaves no room for an answer; "
           + "/undo or /reset shortens it")
     }
-    var failure: CommandError?
-    let output = try StopSignal.handling {
-      try generator.generate(
-        [tokens], settings: settings,
-        onText: { _, piece in
-          do throws(CommandError) { try Terminal.output.write(piece) } catch { failure = error }
-        }, shouldStop: { StopSignal.isSet || failure != nil })
-    }
-    if let failure { throw failure }
+    let output = try StreamedAnswer.generate(generator, tokens, settings, isShown: true)
     try Terminal.output.write("\n")
     turns = asked + [Message(role: "assistant", content: output.sequences[0].text)]
     // Another answer draws other numbers, in an order that the seed still decides.

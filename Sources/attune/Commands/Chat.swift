@@ -31,7 +31,7 @@ struct Chat: ParsableCommand {
     while let line = nextLine(isInteractive: isInteractive) {
       do {
         guard try session.take(line) else { return }
-      } catch where isInteractive && !(error is Interrupted) {
+      } catch  where isInteractive && !(error is Interrupted) {
         // A person can mend it and go on.
         Log.error("\(error)")
       }

@@ -25,7 +25,8 @@ struct Doctor: ParsableCommand {
       let members = findings.map { ($0.key, ["value": $0.value, "ok": .bool($0.problem == nil)] as JSON) }
       let problems = findings.compactMap(\.problem).map(JSON.string)
       let report: JSON = [
-        "version": .string(Attune.version), "findings": .object(.init(uniqueKeysWithValues: members)), "problems": .array(problems),
+        "version": .string(Attune.version), "findings": .object(.init(uniqueKeysWithValues: members)),
+        "problems": .array(problems),
       ]
       try Terminal.output.write(report.text(.pretty) + "\n")
     } else {

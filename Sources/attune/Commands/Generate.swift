@@ -47,10 +47,8 @@ struct Generate: ParsableCommand {
     let loaded = try model.load(machine)
     let tokens = try tokens(of: prompt, loaded)
     let settings = sampling.settings(for: loaded.generationConfig, endTokens: loaded.stopTokens)
-    let output = try StopSignal.handling {
-      try Generator(loaded.model, tokenizer: loaded.text.tokenizer).generate(
-        [tokens], settings: settings, onText: { _, piece in if !json { show(piece) } }, shouldStop: { StopSignal.isSet })
-    }
+    let output = try StreamedAnswer.generate(
+      Generator(loaded.model, tokenizer: loaded.text.tokenizer), tokens, settings, isShown: !json)
     try Terminal.output.write(json ? report(output).text() + "\n" : "\n")
     Log.note(output.timing.summary)
     try StopSignal.check()
@@ -74,16 +72,10 @@ struct Generate: ParsableCommand {
     guard !tokens.isEmpty else { throw CommandError("the prompt is empty, and this model puts nothing before it; give it text") }
     let limit = loaded.model.shape.contextLength
     guard tokens.count < limit else {
-      throw CommandError("the prompt has \(tokens.count) tokens, and the model's context of \(limit) leaves no room for an answer")
+      throw CommandError(
+        "the prompt has \(tokens.count) tokens, and the model's context of \(limit) leaves no room for an answer")
     }
     return tokens
-  }
-
-  private func show(_ piece: String) {
-    do throws(CommandError) { try Terminal.output.write(piece) } catch {
-      Log.error(error.description)
-      ExitStatus.failed.exit()
-    }
   }
 
   private func report(_ output: GenerationOutput) -> JSON {

@@ -72,7 +72,9 @@ struct Tokenize: ParsableCommand {
     let place = input ?? "--text"
     guard isJSON else {
       return try source.split { $0.isWhitespace || $0 == "," }.map { word in
-        guard let id = Int32(word) else { throw CommandError("\(place): “\(word.prefix(40))” is no token id; write whole numbers") }
+        guard let id = Int32(word) else {
+          throw CommandError("\(place): “\(word.prefix(40))” is no token id; write whole numbers")
+        }
         return id
       }
     }

@@ -77,7 +77,8 @@ struct Tune: ParsableCommand {
     }
     let summary = TuneSummary(
       adapter: result.adapter.path, steps: state.step, tokens: state.tokens, seconds: state.seconds,
-      loss: result.training.rows.last { $0.loss != nil }?.loss, evalLoss: result.training.evalLoss, bestEvalLoss: state.best?.loss,
+      loss: result.training.rows.last { $0.loss != nil }?.loss, evalLoss: result.training.evalLoss,
+      bestEvalLoss: state.best?.loss,
       trainableParameters: result.plan.trainableParameters, totalParameters: result.plan.totalParameters)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

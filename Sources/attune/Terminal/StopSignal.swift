@@ -20,13 +20,18 @@ enum StopSignal {
   static func install() {
     // A handler must not be the first to touch a lazy global.
     _ = (isSet, endsProgram, isHandled.load(ordering: .relaxed))
+    var wanted = sigset_t()
+    sigemptyset(&wanted)
     for number in [SIGINT, SIGTERM] {
+      sigaddset(&wanted, number)
       signal(number) { number in
         if number == SIGTERM { StopSignal.isTermination.store(true, ordering: .relaxed) }
         let before = StopSignal.received.add(1, ordering: .relaxed).oldValue
         if before > 0 || !StopSignal.isHandled.load(ordering: .relaxed) { _exit(ExitStatus.interrupted.rawValue) }
       }
     }
+    // A parent's thread that blocks them hands that down.
+    pthread_sigmask(SIG_UNBLOCK, &wanted, nil)
   }
 
   /// Runs work that looks at ``isSet`` and ends by itself.

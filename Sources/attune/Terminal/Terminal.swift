@@ -56,7 +56,11 @@ struct Terminal: Sendable {
         rest = rest.dropFirst(count)
       } else if errno == EPIPE {
         ExitStatus.success.exit()
-      } else if errno != EINTR, errno != EAGAIN {
+      } else if errno == EAGAIN {
+        // Somebody else made the descriptor non-blocking: wait until it takes more.
+        var wanted = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        _ = poll(&wanted, 1, -1)
+      } else if errno != EINTR {
         throw CommandError("cannot write to standard output: \(String(cString: strerror(errno)))")
       }
     }
