@@ -113,9 +113,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
       ]),
-  targets: (withoutTorch ? light : light + heavy).filter {
-    FileManager.default.fileExists(atPath: Context.packageDirectory + "/" + ($0.path ?? "Sources/" + $0.name))
-  },
+  targets: withoutTorch ? light : light + heavy,
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20
 )

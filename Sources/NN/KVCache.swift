@@ -61,6 +61,7 @@ public final class LayerCache {
 
   /// Keeps the rows at `indices` [n] (int64) and drops the others.
   func keep(rows indices: Tensor) throws(TorchError) {
+    let indices = try indices.to(keys?.device ?? .cpu)
     keys = try keys?.indexed(0, indices)
     values = try values?.indexed(0, indices)
   }

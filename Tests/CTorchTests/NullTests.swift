@@ -62,7 +62,8 @@ import Testing
     for status in [
       ct_set_requires_grad(none, true), ct_backward(none), ct_set_grad(none, none), ct_copy_into(none, none),
       ct_add_into(none, none, 1), ct_scale_into(none, 1), ct_fill_into(none, 1), ct_normal_into(none, 0, 1),
-      ct_uniform_into(none, 0, 1), ct_set_random_state(ct_device(kind: CT_CPU, index: 0), none), ct_adamw(none, none, none, none, 1, 0.9, 0.999, 1e-8, 0, 1),
+      ct_uniform_into(none, 0, 1), ct_set_random_state(ct_device(kind: CT_CPU, index: 0), none),
+      ct_adamw(none, none, none, none, 1, 0.9, 0.999, 1e-8, 0, 1),
     ] {
       #expect(status == CT_INVALID_ARGUMENT)
     }

@@ -9,7 +9,8 @@ import Torch
 /// Every architecture against transformers on tiny random models.
 @Suite struct LogitsTests {
   static let names = [
-    "gpt2", "llama", "llama-tied", "llama-bias", "llama3-rope", "llama-linear-rope", "llama-dynamic-rope", "llama-yarn", "mistral",
+    "gpt2", "llama", "llama-tied", "llama-bias", "llama3-rope", "llama-linear-rope", "llama-dynamic-rope", "llama-yarn",
+    "mistral",
     "qwen2", "qwen2-window", "qwen3",
   ]
 

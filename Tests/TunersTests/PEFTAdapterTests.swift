@@ -66,7 +66,9 @@ import Torch
     for key in theirs.names { #expect(try own.tensor(key).isEqual(to: try theirs.tensor(key)), "\(key)") }
     let config = try JSON(parsing: Data(contentsOf: folder.appending(path: AdapterFolder.configName)))
     let reference = try JSON(parsing: Data(contentsOf: source.appending(path: AdapterFolder.configName)))
-    for key in ["r", "lora_alpha", "fan_in_fan_out", "bias", "use_rslora", "rank_pattern", "layers_to_transform", "modules_to_save"] {
+    for key in [
+      "r", "lora_alpha", "fan_in_fan_out", "bias", "use_rslora", "rank_pattern", "layers_to_transform", "modules_to_save",
+    ] {
       #expect(config[key] == reference[key], "\(key)")
     }
     let again = try AdapterSet(set.model)
@@ -78,7 +80,9 @@ import Torch
     let model = try TinyModels.load("llama-tied")
     let expected = try Goldens.tensors("adapters/two-adapters/expected.safetensors")
     let set = try AdapterSet(model)
-    for name in ["first", "second"] { try AdapterFolder.load(Goldens.url("adapters/two-adapters/\(name)"), into: set, named: name) }
+    for name in ["first", "second"] {
+      try AdapterFolder.load(Goldens.url("adapters/two-adapters/\(name)"), into: set, named: name)
+    }
     for (active, key) in [(["first"], "first"), (["second"], "second"), (["first", "second"], "both"), ([], "disabled")] {
       try set.activate(active)
       #expect(try mismatch(try logits(model, expected), try expected.tensor("\(key).logits"), absolute: 1e-4) == nil, "\(key)")
