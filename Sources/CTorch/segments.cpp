@@ -30,8 +30,10 @@ std::vector<Bucket> buckets(const std::vector<int64_t> &lengths) {
   std::vector<Bucket> found;
   for (size_t first = 0; first < order.size();) {
     Bucket bucket;
-    bucket.length = lengths[order[first]];
-    const int64_t shortest = bucket.length - std::max<int64_t>(bucket.length / 8, 8);
+    const int64_t longest = lengths[order[first]];
+    // Kernels are made for each shape: few lengths, few kernels.
+    bucket.length = (longest + 15) / 16 * 16;
+    const int64_t shortest = longest - std::max<int64_t>(longest / 8, 16);
     std::vector<int64_t> places, real, tokens;
     for (; first < order.size() && lengths[order[first]] >= shortest; ++first, ++bucket.count) {
       const int64_t start = starts[order[first]], length = lengths[order[first]];

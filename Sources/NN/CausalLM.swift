@@ -69,13 +69,22 @@ public struct ModelInput {
 
   /// One flat row of samples laid end to end, each with positions from 0 and eyes for itself only.
   ///
+  /// - Parameter multiple: the row is filled up to a multiple of this with a sample that nobody looks at. Kernels are made for
+  ///   each length of row: rows of few lengths save the time and memory of making thousands.
+  ///
   /// - Throws: ``TorchError`` where tokens and positions are not equally many, or the segments do not add up to them.
-  public init(flat tokens: [Int32], positions: [Int32], segments: [Int], device: Device = .cpu) throws(TorchError) {
+  public init(
+    flat tokens: [Int32], positions: [Int32], segments: [Int], filledTo multiple: Int = 1, device: Device = .cpu
+  ) throws(TorchError) {
     guard !tokens.isEmpty, tokens.count == positions.count, segments.reduce(0, +) == tokens.count else {
       throw TorchError(
         operation: "input",
         message: "\(tokens.count) tokens with \(positions.count) positions in segments of \(segments.reduce(0, +)) tokens")
     }
+    let filling = (multiple - tokens.count % multiple) % multiple
+    let tokens = tokens + Array(repeating: 0, count: filling)
+    let positions = positions + Array(repeating: 0, count: filling)
+    let segments = filling > 0 ? segments + [filling] : segments
     self.tokens = try Tensor(tokens, shape: [1, tokens.count]).to(.int64).to(device)
     self.positions = try Tensor(positions, shape: [1, positions.count]).to(.int64).to(device)
     length = Int(positions.max() ?? 0) + 1
