@@ -35,10 +35,10 @@ struct ModelInspection: ParsableCommand {
       if tensors { members["tensors"] = summary.tensorsJSON }
       return try Terminal.output.write(JSON.object(members).text(.pretty) + "\n")
     }
-    var lines = ["path  \(summary.path)"]
+    var lines = [summary.path, ""]
     switch summary.weights {
     case .success(let weights): lines += describe(weights)
-    case .failure(let error): lines += ["", "no weights: \(error)"]
+    case .failure(let error): lines += ["no weights: \(error)"]
     }
     switch summary.text {
     case .success(let text): lines += [""] + describe(text, stopTokens: summary.stopTokens)
