@@ -44,13 +44,15 @@ public struct Recipe: Sendable {
   /// Reads a recipe's text.
   public init(_ text: String, file: String = "recipe", overrides: [String] = []) throws(RecipeError) {
     let root = try RecipeNode(text, file: file, overrides: overrides)
-    guard let model = try root.string("model") else { throw root.error("model", "is missing: name the model to tune") }
+    let model = try root.string("model")
     let method = try root.child("method", shorthand: "type")
     let objective = try root.child("objective", shorthand: "type")
     let data = try root.child("data")
     let train = try root.child("train")
     let output = try root.string("output")
+    // A slip in a key's name is said before the key is called missing.
     try root.finish()
+    guard let model else { throw root.error("model", "is missing: name the model to tune") }
     guard let data else { throw root.error("data", "is missing: say at least data.train") }
     guard let output, !output.isEmpty else { throw root.error("output", "is missing: name the run's folder") }
     self.model = model
