@@ -110,7 +110,7 @@ struct BatchedSegments : torch::autograd::Function<BatchedSegments> {
     const auto window = ctx->saved_data["window"].toInt();
     const auto scale = ctx->saved_data["scale"].toDouble();
     const auto heads = k.size(1);
-    const auto grad = grads[0].contiguous(), rows = (grad.to(at::kFloat) * out.to(at::kFloat)).sum(2, true);
+    const auto grad = grads[0].contiguous();
     auto dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
     for (const auto &bucket : buckets(ctx->saved_data["lengths"].toIntVector())) {
       const auto query = gather(q, bucket, heads), key = gather(k, bucket, heads), value = gather(v, bucket, heads);
@@ -122,7 +122,8 @@ struct BatchedSegments : torch::autograd::Function<BatchedSegments> {
       const auto p = weights(query, key, hidden(bucket.length, window), bucket.length, scale);
       const auto narrow = p.to(v.scalar_type());
       scatter(dv, bucket, heads, at::bmm(narrow.transpose(1, 2), d_out));
-      const auto d_scores = at::bmm(d_out, value.transpose(1, 2)).to(at::kFloat).sub_(gather(rows, bucket, heads)).mul_(p).mul_(scale);
+      const auto row_sums = (d_out.to(at::kFloat) * gather(out, bucket, heads).to(at::kFloat)).sum(2, true);
+      const auto d_scores = at::bmm(d_out, value.transpose(1, 2)).to(at::kFloat).sub_(row_sums).mul_(p).mul_(scale);
       const auto ds = d_scores.to(q.scalar_type());
       scatter(dq, bucket, heads, at::bmm(ds, key));
       scatter(dk, bucket, heads, at::bmm(ds.transpose(1, 2), query));

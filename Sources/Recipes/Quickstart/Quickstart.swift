@@ -85,10 +85,10 @@ public struct Quickstart {
       model: model, method: method, data: DataRecipe(train: [DataSource(path: "\(data)/train.jsonl")]), output: output)
     recipe.data.encoding.maxLength = 512
     recipe.train.epochs = 1
-    recipe.train.batchSize = 4
+    recipe.train.batchSize = 8
     recipe.train.model = options
     recipe.train.options.learningRate = 5e-4
-    recipe.train.options.schedule = .cosine
+    recipe.train.options.schedule = .linear
     recipe.train.options.warmupRatio = 0.03
     return recipe
   }
