@@ -95,18 +95,18 @@ struct BatchedSegments : torch::autograd::Function<BatchedSegments> {
                              bucket.length, segments.scale);
       scatter(out, bucket, heads, at::bmm(p.to(v.scalar_type()), gather(v, bucket, heads)));
     }
-    ctx->save_for_backward({q, k, v, out});
+    ctx->save_for_backward({q, k, v});
     ctx->saved_data["lengths"] = segments.lengths;
     ctx->saved_data["window"] = segments.window;
     ctx->saved_data["scale"] = segments.scale;
     return out;
   }
 
-  /// The weights are made again from q and k, which is cheaper than keeping them. With P the weights and D the row sums of
-  /// dO∘O: dV = Pᵀ·dO, dS = P∘(dO·Vᵀ − D), dQ = dS·K·scale, dK = dSᵀ·Q·scale. Rows of padding have dO = 0 and add nothing.
+  /// The weights are made again from q and k, which is cheaper than keeping them. With P the weights: dV = Pᵀ·dO,
+  /// dS the gradient of softmax for dO·Vᵀ, dQ = dS·K·scale, dK = dSᵀ·Q·scale. Rows of padding have dO = 0 and add nothing.
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
-    const auto &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3];
+    const auto &q = saved[0], &k = saved[1], &v = saved[2];
     const auto window = ctx->saved_data["window"].toInt();
     const auto scale = ctx->saved_data["scale"].toDouble();
     const auto heads = k.size(1);
@@ -122,8 +122,8 @@ struct BatchedSegments : torch::autograd::Function<BatchedSegments> {
       const auto p = weights(query, key, hidden(bucket.length, window), bucket.length, scale);
       const auto narrow = p.to(v.scalar_type());
       scatter(dv, bucket, heads, at::bmm(narrow.transpose(1, 2), d_out));
-      const auto row_sums = (d_out.to(at::kFloat) * gather(out, bucket, heads).to(at::kFloat)).sum(2, true);
-      const auto d_scores = at::bmm(d_out, value.transpose(1, 2)).to(at::kFloat).sub_(row_sums).mul_(p).mul_(scale);
+      const auto d_p = at::bmm(d_out, value.transpose(1, 2)).to(at::kFloat);
+      const auto d_scores = at::_softmax_backward_data(d_p, p, -1, at::kFloat).mul_(scale);
       const auto ds = d_scores.to(q.scalar_type());
       scatter(dq, bucket, heads, at::bmm(ds, key));
       scatter(dk, bucket, heads, at::bmm(ds.transpose(1, 2), query));
