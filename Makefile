@@ -43,7 +43,7 @@ test-bench: ## the tests of the scripts in Benchmarks
 # ROWS="smollm2-lora-bf16 generate-1" and PAIRS=3 choose; PEER_PYTHON names a Python that has the peer already.
 bench: build $(if $(PEER_PYTHON),,.venv-bench/installed) ## measure Attune against transformers with PEFT, in turn (docs/performance.md)
 	@Scripts/fetch-model
-	@Scripts/fetch-data sentiment
+	@Scripts/fetch-data instructions
 	Benchmarks/run
 
 bench-table: ## write the table of docs/performance.md from runs/bench/results.json

@@ -56,8 +56,8 @@ ROWS = [
     Training("tinyllama-lora-bf16", "TinyLlama-1.1B, LoRA, 1×512, bf16", TINYLLAMA, speed=2.5, memory=0.7, batch=1, length=512),
     Training("smollm2-full-bf16", "SmolLM2-135M, every parameter, 4×256, bf16", SMOLLM2, speed=2.5, memory=0.7, method="full"),
     Training(
-        "smollm2-lora-real", "SmolLM2-135M, LoRA, instruction data, 16 samples, bf16", SMOLLM2, speed=5, memory=0.4,
-        batch=16, length=None, steps=10,
+        "smollm2-lora-real", "SmolLM2-135M, LoRA, instruction data, 8 samples, bf16", SMOLLM2, speed=5, memory=0.4,
+        batch=8, length=None, steps=10,
     ),
     Generation("generate-1", "SmolLM2-135M, generate, 1 stream, bf16", SMOLLM2, speed=3),
     Generation("generate-16", "SmolLM2-135M, generate, 16 streams, bf16", SMOLLM2, speed=2, streams=16),
