@@ -1,12 +1,15 @@
 import Checkpoints
+import Datasets
 import Foundation
 import Models
 import NN
+import OrderedCollections
 import TestSupport
 import Testing
 import Text
 import Torch
 import Training
+import Tuners
 
 @testable import Recipes
 

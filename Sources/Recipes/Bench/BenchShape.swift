@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import OrderedCollections
 import Text
 
 /// What a random model for measuring is shaped like: the `config.json` of a published one, without its numbers.

@@ -1,5 +1,6 @@
 import NN
 import Text
+import Torch
 import Tuners
 
 /// The floating-point operations that a model's mathematics asks for; a product and its sum count two.

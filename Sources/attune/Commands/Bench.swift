@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Recipes
 
 /// `attune bench`: how fast this machine tunes and generates.

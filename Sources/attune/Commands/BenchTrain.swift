@@ -1,7 +1,11 @@
 import ArgumentParser
+import Checkpoints
 import Datasets
 import Foundation
+import NN
 import Recipes
+import Text
+import Tuners
 
 /// `attune bench train`, or `attune bench` alone: training steps.
 struct BenchTrain: ParsableCommand {
