@@ -31,11 +31,11 @@ def median(pairs, side, key):
     return statistics.median(pair[side][key] for pair in pairs)
 
 
-def peer_utilization(pairs):
-    """The peer's share of the machine's matrix rate: the same operations in the peer's time; None for generation."""
+def utilization(pairs, side):
+    """A side's share of the machine's matrix rate, the best that was seen: the model's operations in its time; None for generation."""
     first = pairs[0]["attune"]
     if "model_flops" not in first:
         return None
     flops_per_token = first["model_flops"] / sum(first["step_tokens"])
-    rate = statistics.median(pair["attune"]["matmul_flops_per_second"] for pair in pairs)
-    return median(pairs, "peer", "tokens_per_second") * flops_per_token / rate
+    rate = max(pair["attune"]["matmul_flops_per_second"] for pair in pairs)
+    return median(pairs, side, "tokens_per_second") * flops_per_token / rate
