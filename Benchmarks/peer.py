@@ -188,7 +188,7 @@ def generate(arguments):
         "whole_seconds": whole,
         "time_to_first_token": min(first),
         "prefill_tokens_per_second": prompt / min(first),
-        "decode_tokens_per_second": (new - arguments.streams) / (min(whole) - min(first)),
+        "decode_tokens_per_second": (new - arguments.streams) / (min(whole) - min(first)) if min(whole) > min(first) else 0,
         "tokens_per_second": new / min(whole),
     }
 

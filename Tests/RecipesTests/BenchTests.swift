@@ -1,6 +1,7 @@
 import Checkpoints
 import Datasets
 import Foundation
+import Generation
 import Models
 import NN
 import OrderedCollections
@@ -129,7 +130,7 @@ import Tuners
     (bench.method, bench.batchSize, bench.steps, bench.warmup) = (method, 2, 3, 1)
     bench.lora.targets = TrainingBench.defaultTargets("llama")
     let samples = BenchSamples.random(8, length: 16, vocabulary: 96)
-    let result = try bench.run(weights, samples: samples, scratch: folder.url)
+    let result = try bench.run(weights, name: "tiny", samples: samples, scratch: folder.url)
     #expect(result.stepTokens == [32, 32, 32])
     #expect(result.stepSeconds.count == 3)
     #expect(result.tokensPerSecond == 32 / result.minStepSeconds)
@@ -145,7 +146,7 @@ import Tuners
     let before = try weights.model.parameters().map { ($0.path, try $0.value.array(Float.self)) }
     var bench = TrainingBench()
     (bench.method, bench.batchSize, bench.steps, bench.warmup) = (.full, 2, 2, 0)
-    _ = try bench.run(weights, samples: BenchSamples.random(4, length: 16, vocabulary: 96), scratch: folder.url)
+    _ = try bench.run(weights, name: "tiny", samples: BenchSamples.random(4, length: 16, vocabulary: 96), scratch: folder.url)
     let after = Dictionary(uniqueKeysWithValues: try weights.model.parameters().map { ($0.path, try $0.value.array(Float.self)) })
     for (path, numbers) in before { #expect(after[path] != numbers, "\(path)") }
     // What is written reads back.
@@ -178,7 +179,7 @@ import Tuners
   @Test func tooFewSamplesAreRefused() throws {
     let weights = try weights("smollm2-135m")
     let samples = BenchSamples.random(3, length: 8, vocabulary: 96)
-    #expect(throws: RecipeError.self) { try TrainingBench().run(weights, samples: samples, scratch: folder.url) }
+    #expect(throws: RecipeError.self) { try TrainingBench().run(weights, name: "tiny", samples: samples, scratch: folder.url) }
   }
 
   @Test func generationGivesWhatWasAskedFor() throws {

@@ -51,11 +51,10 @@ import Text
       "--warmup", "0", "--json", in: folder)
     #expect(result.status == 0, "\(result.errors)")
     let json = try result.json
-    for key in [
-      "time_to_first_token", "prefill_tokens_per_second", "decode_tokens_per_second", "tokens_per_second", "peak_memory_bytes",
-    ] {
+    for key in ["time_to_first_token", "prefill_tokens_per_second", "tokens_per_second", "peak_memory_bytes"] {
       #expect((json[key]?.double ?? 0) > 0, "\(key)")
     }
+    #expect((json["decode_tokens_per_second"]?.double ?? -1) >= 0)
   }
 
   @Test func aModelIsWrittenAndMeasured() throws {

@@ -56,7 +56,7 @@ public struct GenerationBench: Sendable {
 
 /// What generation took.
 public struct GenerationMeasurement: Sendable, Codable, Hashable {
-  /// The folder or file of the model.
+  /// The folder or file of the model, or the name of its shape.
   public let model: String
   /// `f32` or `bf16`.
   public let dtype: String
@@ -76,7 +76,8 @@ public struct GenerationMeasurement: Sendable, Codable, Hashable {
   public let timeToFirstToken: Double
   /// Tokens of all prompts over `timeToFirstToken`.
   public let prefillTokensPerSecond: Double
-  /// New tokens after the first over the seconds they take: the least of `wholeSeconds` less `timeToFirstToken`.
+  /// New tokens after the first over the seconds they take: the least of `wholeSeconds` less `timeToFirstToken`;
+  /// 0 where that is too little to tell.
   public let decodeTokensPerSecond: Double
   /// New tokens over the least of `wholeSeconds`.
   public let tokensPerSecond: Double
@@ -91,7 +92,7 @@ public struct GenerationMeasurement: Sendable, Codable, Hashable {
     (streams, promptLength, newTokens) = (bench.streams, bench.promptLength, bench.newTokens)
     (self.firstSeconds, self.wholeSeconds, timeToFirstToken) = (firstSeconds, wholeSeconds, first)
     prefillTokensPerSecond = Double(streams * promptLength) / first
-    decodeTokensPerSecond = Double(streams * (newTokens - 1)) / (whole - first)
+    decodeTokensPerSecond = whole > first ? Double(streams * (newTokens - 1)) / (whole - first) : 0
     tokensPerSecond = Double(streams * newTokens) / whole
     peakMemoryBytes = ProcessMemory.peakBytes
     machine = BenchMachine()

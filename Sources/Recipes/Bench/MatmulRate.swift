@@ -4,10 +4,10 @@ import Torch
 public enum MatmulRate {
   /// The sides of the square matrices: large enough that packing and starting threads cost nothing beside the product.
   private static let sides = [1024, 4096]
-  /// Products of each side.
-  private static let repeats = 5
-  /// A side is left out where one product of it would take longer than this, in seconds.
-  private static let patience = 3.0
+  /// Products of each side at most.
+  private static let repeats = 6
+  /// Seconds for each side, after which no further product is begun; a side of which one would take longer is left out.
+  private static let patience = 2.0
 
   /// The best rate of libtorch's matrix product, in operations a second; a product and its sum count two.
   public static func measure(_ dtype: DType, device: Device = .cpu) throws(TorchError) -> Double {
@@ -16,7 +16,12 @@ public enum MatmulRate {
       let operations = 2 * Double(side) * Double(side) * Double(side)
       if best > 0, operations / best > patience { break }
       let matrix = try random(side, dtype: dtype, device: device)
-      for _ in 0...repeats { best = max(best, operations / (try seconds(matrix))) }
+      var spent = 0.0
+      for _ in 0..<repeats where spent < patience {
+        let seconds = try seconds(matrix)
+        best = max(best, operations / seconds)
+        spent += seconds
+      }
     }
     return best
   }

@@ -42,9 +42,15 @@ public struct TrainingBench: Sendable {
 
   /// Trains `weights` on `samples`, in their order.
   ///
-  /// - Parameter scratch: an existing folder for the files a run leaves.
+  /// - Parameters:
+  ///   - weights: the model, without adapters.
+  ///   - name: what to call it in the result.
+  ///   - samples: as many as the steps take, or more.
+  ///   - scratch: an existing folder for the files a run leaves.
   /// - Throws: what the parts of a run throw; ``RecipeError`` where the samples are too few for the steps.
-  public func run(_ weights: ModelWeights, samples: [EncodedSample], scratch: URL) throws -> TrainingMeasurement {
+  public func run(
+    _ weights: ModelWeights, name: String, samples: [EncodedSample], scratch: URL
+  ) throws -> TrainingMeasurement {
     guard samples.count >= batchSize * (steps + warmup) else {
       throw RecipeError(
         "\(steps + warmup) steps of \(batchSize) samples need \(batchSize * (steps + warmup)), and there are \(samples.count)")
@@ -63,7 +69,7 @@ public struct TrainingBench: Sendable {
       output: scratch, observe: recorder.observe)
     _ = try trainer.run(resuming: false)
     return try TrainingMeasurement(
-      recorder.steps, warmup: warmup, weights: weights, method: method.rawValue, dtype: dtype, batchSize: batchSize)
+      recorder.steps, warmup: warmup, weights: weights, name: name, method: method.rawValue, dtype: dtype, batchSize: batchSize)
   }
 
   private func part(_ weights: ModelWeights) throws -> any TunedPart {
@@ -74,6 +80,7 @@ public struct TrainingBench: Sendable {
   /// Takes the first steps of a recipe, and leaves nothing behind: no evaluation, no checkpoint, no adapter.
   ///
   /// - Parameters:
+  ///   - recipe: the recipe, whose output folder is left alone.
   ///   - steps: steps that count.
   ///   - warmup: steps before them.
   ///   - scratch: an existing folder for the files a run leaves.
@@ -95,7 +102,7 @@ public struct TrainingBench: Sendable {
         return made
       }, observe: { recorder?.observe($0) })
     return try TrainingMeasurement(
-      recorder?.steps ?? [], warmup: warmup, weights: result.model.weights, method: "lora", dtype: result.plan.dtype,
-      batchSize: recipe.train.batchSize)
+      recorder?.steps ?? [], warmup: warmup, weights: result.model.weights, name: result.model.path, method: "lora",
+      dtype: result.plan.dtype, batchSize: recipe.train.batchSize)
   }
 }

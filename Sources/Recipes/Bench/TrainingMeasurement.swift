@@ -6,7 +6,7 @@ import Training
 
 /// What training steps took.
 public struct TrainingMeasurement: Sendable, Codable, Hashable {
-  /// The folder or file of the model.
+  /// The folder or file of the model, or the name of its shape.
   public let model: String
   /// Numbers in it, those of adapters included.
   public let parameters: Int
@@ -51,13 +51,13 @@ public struct TrainingMeasurement: Sendable, Codable, Hashable {
 
   /// Sums up `steps`, and measures the machine's rate after their memory has been read.
   init(
-    _ steps: [StepRecorder.Step], warmup: Int, weights: ModelWeights, method: String, dtype: DType, batchSize: Int
+    _ steps: [StepRecorder.Step], warmup: Int, weights: ModelWeights, name: String, method: String, dtype: DType, batchSize: Int
   ) throws {
     let counted = Array(steps.dropFirst(warmup))
     guard !counted.isEmpty else { throw RecipeError("the run ended after \(steps.count) steps, and \(warmup) of them warm up") }
     peakMemoryBytes = ProcessMemory.peakBytes
     let operations = ModelOperations(weights.model, config: weights.files.config)
-    (model, self.method, self.batchSize, self.warmup) = (weights.path, method, batchSize, warmup)
+    (model, self.method, self.batchSize, self.warmup) = (name, method, batchSize, warmup)
     (parameters, trainableParameters) = weights.model.parameterCount()
     (self.dtype, device) = (dtype.benchName, weights.model.device.description)
     (stepTokens, stepSeconds, losses) = (counted.map(\.tokens), counted.map(\.seconds), counted.map(\.loss))

@@ -45,7 +45,7 @@ struct BenchGenerate: ParsableCommand {
       var bench = GenerationBench()
       (bench.streams, bench.promptLength, bench.newTokens) = (streams, promptLength, newTokens)
       (bench.repeats, bench.warmup) = (steps, warmup)
-      return try bench.run(weights.model, name: weights.path)
+      return try bench.run(weights.model, name: model.label(weights))
     }
     if json {
       try Terminal.output.write(try JSONReport.text(result) + "\n")

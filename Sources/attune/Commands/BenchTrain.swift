@@ -93,7 +93,7 @@ struct BenchTrain: ParsableCommand {
       bench.lora.targets =
         targetModules.isEmpty
         ? TrainingBench.defaultTargets(weights.files.config["model_type"]?.string ?? "") : .names(targetModules)
-      return try bench.run(weights, samples: try samples(for: weights), scratch: scratch)
+      return try bench.run(weights, name: model.label(weights), samples: try samples(for: weights), scratch: scratch)
     }
   }
 

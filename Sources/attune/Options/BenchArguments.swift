@@ -28,6 +28,9 @@ struct BenchModelArguments: ParsableArguments {
     }
   }
 
+  /// What it is called in a report.
+  func label(_ weights: ModelWeights) -> String { config ?? weights.path }
+
   private func folder(_ scratch: URL) throws -> URL {
     guard let config else { return try ModelStore.standard.resolve(model ?? "") }
     let folder = scratch.appending(path: "model")
