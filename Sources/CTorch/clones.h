@@ -6,3 +6,7 @@
 #else
 #define CT_CLONES
 #endif
+
+/// Before a loop whose iterations touch elements of their own only: input and output may then be the same row, and whole vectors be
+/// used even so.
+#define CT_ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")

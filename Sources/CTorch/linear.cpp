@@ -4,17 +4,13 @@
 
 #include "boundary.h"
 #include "ct_system.h"
-#include "noise.h"
-#include "parallel.h"
+#include "dropout.h"
 #include "product.h"
-#include "rows.h"
 
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-constexpr int64_t elements_per_task = 1 << 14;
 
 /// A weight and how it is stored: [out, in], or [in, out] where `transposed`.
 struct Weight {
@@ -26,28 +22,6 @@ struct Weight {
   /// W as [out, in].
   at::Tensor matrix() const { return transposed ? stored.t() : stored; }
 };
-
-/// The first factor's input: x without the elements the dropout takes.
-at::Tensor dropped(const at::Tensor &x, const ct::Dropout &dropout) {
-  if (!dropout.active()) return x;
-  auto out = at::empty_like(x);
-  const int64_t width = x.size(1);
-  const bool wide = x.scalar_type() == at::kFloat;
-  ct::parallel_for(x.size(0), std::max<int64_t>(1, elements_per_task / std::max<int64_t>(width, 1)), [&](int64_t begin, int64_t end) {
-    std::vector<float> row(static_cast<size_t>(width));
-    for (int64_t i = begin; i < end; ++i) {
-      const auto first = static_cast<uint64_t>(i * width);
-      if (wide) {
-        ct::rows::drop(x.data_ptr<float>() + i * width, out.data_ptr<float>() + i * width, dropout, first, width);
-      } else {
-        ct::rows::widen(static_cast<const uint16_t *>(x.data_ptr()) + i * width, row.data(), width);
-        ct::rows::drop(row.data(), row.data(), dropout, first, width);
-        ct::rows::narrow(row.data(), static_cast<uint16_t *>(out.data_ptr()) + i * width, width);
-      }
-    }
-  });
-  return out;
-}
 
 /// x·Wᵀ + bias of a frozen projection. Nothing but the weight is kept for the backward pass.
 struct FrozenLinear : torch::autograd::Function<FrozenLinear> {
@@ -106,7 +80,7 @@ struct Engine {
       return ct::product(grad, ct::operand(weight.stored, weight.transposed), at::kBFloat16, &term);
     }
     auto out = at::mm(grad, weight.matrix());
-    return dropout.active() ? out.add_(dropped(at::mm(up, a), dropout)) : out.addmm_(up, a);
+    return dropout.active() ? out.add_(ct::dropped(at::mm(up, a), dropout)) : out.addmm_(up, a);
   }
 };
 
@@ -119,7 +93,7 @@ struct LowRankLinear : torch::autograd::Function<LowRankLinear> {
                             const std::optional<at::Tensor> &bias, double scale, double share) {
     const Engine engine{ct::tiled(x)};
     const auto dropout = ct::draw_dropout(share);
-    const auto low = engine.low(dropped(x, dropout), a);
+    const auto low = engine.low(ct::dropped(x, dropout), a);
     ctx->save_for_backward({x, a, b, weight.stored, low});
     ctx->saved_data["transposed"] = weight.transposed;
     ctx->saved_data["tiled"] = engine.tiled;
@@ -140,7 +114,7 @@ struct LowRankLinear : torch::autograd::Function<LowRankLinear> {
     const auto up = engine.upstream(grad, b, scale);
     at::Tensor dx, da, db;
     if (ctx->needs_input_grad(0)) dx = engine.input(grad, weight, up, a, dropout);
-    if (ctx->needs_input_grad(1)) da = engine.over_rows(up, dropped(x, dropout));
+    if (ctx->needs_input_grad(1)) da = engine.over_rows(up, ct::dropped(x, dropout));
     if (ctx->needs_input_grad(2)) db = engine.over_rows(low, grad).t().mul(scale);
     return {dx, da, db, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }

@@ -2,6 +2,7 @@
 // mask again and nothing is stored.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 namespace ct {
@@ -12,8 +13,8 @@ struct Dropout {
   double share = 0;
 
   bool active() const { return share > 0; }
-  /// What a kept element is multiplied with.
-  float scale() const { return static_cast<float>(1 / (1 - share)); }
+  /// What a kept element is multiplied with. Shares are in steps of 2⁻¹⁶.
+  float scale() const { return static_cast<float>(1 / (1 - std::floor(share * 65536 + 0.5) / 65536)); }
 };
 
 /// A dropout of this share with a key of libtorch's default generator of the CPU.
@@ -21,8 +22,9 @@ Dropout draw_dropout(double share);
 
 namespace rows {
 
-/// out = x·scale where the element is kept, else 0, for elements first ..< first + n of the tensor. `out` may be `x`.
-void drop(const float *x, float *out, const Dropout &dropout, uint64_t first, int64_t n);
+/// out = x·scale where the element is kept, else 0, for columns column ..< column + n of a row of the tensor. `column` is a multiple
+/// of 32; `out` may be `x`.
+void drop(const float *x, float *out, const Dropout &dropout, uint64_t row, int64_t column, int64_t n);
 
 }  // namespace rows
 }  // namespace ct

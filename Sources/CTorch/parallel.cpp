@@ -55,7 +55,9 @@ void run(int64_t threads, int64_t count, int64_t step, const std::function<void(
 
 void ct::parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)> &body) {
   const int64_t threads = std::min<int64_t>(at::get_num_threads(), count / std::max<int64_t>(grain, 1));
-  run(threads, count, threads < 2 ? count : (count + threads - 1) / threads, body);
+  // Several pieces a thread: one that is held up leaves the rest to the others.
+  const int64_t pieces = std::min(4 * threads, count / std::max<int64_t>(grain, 1));
+  run(threads, count, threads < 2 ? count : (count + pieces - 1) / pieces, body);
 }
 
 void ct::parallel_tasks(int64_t count, const std::function<void(int64_t)> &body) {

@@ -81,8 +81,7 @@ struct Panel {
     float *term = results + side * width;
     multiply(small->left, row, count, edge, panel, depth, width, term, false);
     for (int64_t i = 0; i < count; ++i) {
-      const auto place = static_cast<uint64_t>((row + i) * right.columns + first);
-      ct::rows::drop(term + i * width, term + i * width, small->dropout, place, columns);
+      ct::rows::drop(term + i * width, term + i * width, small->dropout, static_cast<uint64_t>(row + i), first, columns);
       ct::rows::add(term + i * width, results + i * width, columns);
     }
   }

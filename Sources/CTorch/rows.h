@@ -23,6 +23,10 @@ void norm_gradient(const float *g, float s, const float *x, float c, float *out,
 void swiglu(const float *gate, const float *up, float *out, int64_t n);
 /// The gradients of `swiglu` for gate and up.
 void swiglu_gradient(const float *g, const float *gate, const float *up, float *d_gate, float *d_up, int64_t n);
+/// x·σ(2u) with u = √(2/π)·(x + 0.044715·x³): the tanh form of GELU.
+void gelu_tanh(const float *x, float *out, int64_t n);
+/// out = g times the derivative of `gelu_tanh` at x.
+void gelu_tanh_gradient(const float *g, const float *x, float *out, int64_t n);
 /// Pairs (lo, hi) turned by an angle: lo·c − hi·s, hi·c + lo·s.
 void rotate(const float *lo, const float *hi, const float *c, const float *s, float *out_lo, float *out_hi, int64_t n);
 

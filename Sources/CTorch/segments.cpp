@@ -62,10 +62,10 @@ struct Head {
   int64_t oldest(int64_t i) const {
     return call.segments.window > 0 ? std::max<int64_t>(0, i - call.segments.window + 1) : 0;
   }
-  /// A place for the dropout's counter: one of [heads, tokens, tokens].
-  uint64_t counter(int64_t i, int64_t j) const {
-    const auto row = static_cast<uint64_t>(head * call.tokens + start + i);
-    return row * static_cast<uint64_t>(call.tokens) + static_cast<uint64_t>(j);
+  /// Drops some of the weights of the query at `i`; `weights` begins at `first`, a multiple of 32, and matters up to `end`.
+  void drop(float *weights, int64_t i, int64_t first, int64_t end) const {
+    if (!call.dropout.active()) return;
+    ct::rows::drop(weights, weights, call.dropout, static_cast<uint64_t>(head * call.tokens + start + i), first, end - first);
   }
 
   /// Rows i ..< i + rows of one of the tensors of queries, side by side, with zeros up to whole blocks.
@@ -141,7 +141,7 @@ class Forward {
     const float top = ct::rows::largest(scores, to - from) * scale;
     const float sum = ct::rows::exponentials(scores, scale, top, to - from);
     logsumexp_[head_.head * call.tokens + head_.start + i] = top + std::log(sum);
-    if (call.dropout.active()) ct::rows::drop(scores, scores, call.dropout, head_.counter(i, from), to - from);
+    head_.drop(scores - (from - first), i, first, to);
     place_row(scores, from, to, first, first + rounded(end - first, 32), weights_.data() + row * head_.key_columns());
     return sum;
   }
@@ -221,9 +221,9 @@ class Backward {
     float *d_weights = d_weights_.data() + row * columns_ + from - first;
     const auto scale = static_cast<float>(call.segments.scale);
     ct::rows::exponentials(scores, scale, gradients_.logsumexp[head_.head * call.tokens + head_.start + i], count);
-    if (call.dropout.active()) ct::rows::drop(d_weights, d_weights, call.dropout, head_.counter(i, from), count);
+    head_.drop(d_weights - (from - first), i, first, to);
     ct::rows::softmax_gradient(scores, d_weights, output_product(i), scale, d_weights, count);
-    if (call.dropout.active()) ct::rows::drop(scores, scores, call.dropout, head_.counter(i, from), count);
+    head_.drop(scores - (from - first), i, first, to);
     const int64_t whole = first + rounded(end - first, 32);
     place_row(scores, from, to, first, whole, weights_.data() + row * columns_);
     place_row(d_weights, from, to, first, whole, d_scores_.data() + row * columns_);
