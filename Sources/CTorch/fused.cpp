@@ -169,6 +169,39 @@ struct Rotary : torch::autograd::Function<Rotary> {
   }
 };
 
+struct TanhGELU : torch::autograd::Function<TanhGELU> {
+  static at::Tensor forward(AutogradContext *ctx, const at::Tensor &x) {
+    ctx->save_for_backward({x});
+    const int64_t n = row_width(x), rows = row_count(x, n);
+    auto out = at::empty_like(x);
+    const Rows in(x, n), result(out, n);
+    for_rows(rows, n, 2, [&](int64_t begin, int64_t end, float *scratch) {
+      for (int64_t row = begin; row < end; ++row) {
+        float *target = result.target(row, scratch + n);
+        ct::rows::gelu_tanh(in.read(row, scratch), target, n);
+        result.commit(row, target);
+      }
+    });
+    return out;
+  }
+
+  static variable_list backward(AutogradContext *ctx, variable_list grads) {
+    const auto x = ctx->get_saved_variables()[0];
+    const int64_t n = row_width(x), rows = row_count(x, n);
+    const auto grad = grads[0].contiguous();
+    auto dx = at::empty_like(x);
+    const Rows in(x, n), gradient(grad, n), result(dx, n);
+    for_rows(rows, n, 3, [&](int64_t begin, int64_t end, float *scratch) {
+      for (int64_t row = begin; row < end; ++row) {
+        float *target = result.target(row, scratch + 2 * n);
+        ct::rows::gelu_tanh_gradient(gradient.read(row, scratch), in.read(row, scratch + n), target, n);
+        result.commit(row, target);
+      }
+    });
+    return {dx};
+  }
+};
+
 struct SwiGLU : torch::autograd::Function<SwiGLU> {
   static at::Tensor forward(AutogradContext *ctx, const at::Tensor &gate, const at::Tensor &up) {
     const int64_t n = row_width(gate), rows = row_count(gate, n);
@@ -241,6 +274,8 @@ at::Tensor ct::composed_rotary(const at::Tensor &x, const at::Tensor &cos, const
   const auto rest = wide.narrow(3, 2 * r, wide.size(3) - 2 * r);
   return at::cat({lo * c - hi * s, hi * c + lo * s, rest}, 3).to(x.scalar_type());
 }
+
+at::Tensor ct::fused_gelu_tanh(const at::Tensor &x) { return TanhGELU::apply(x.contiguous()); }
 
 at::Tensor ct::fused_swiglu(const at::Tensor &gate, const at::Tensor &up) {
   return SwiGLU::apply(gate.contiguous(), up.contiguous());

@@ -13,6 +13,8 @@ at::Tensor fused_rms_norm(const at::Tensor &x, const at::Tensor &weight, double 
 at::Tensor composed_rms_norm(const at::Tensor &x, const at::Tensor &weight, double eps);
 at::Tensor fused_rotary(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &sin);
 at::Tensor composed_rotary(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &sin);
+/// The tanh form of GELU.
+at::Tensor fused_gelu_tanh(const at::Tensor &x);
 at::Tensor fused_swiglu(const at::Tensor &gate, const at::Tensor &up);
 
 }  // namespace ct

@@ -1,11 +1,8 @@
 #include "ct_nn.h"
 
 #include "boundary.h"
+#include "dropout.h"
 #include "fused.h"
-
-ct_status ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias, ct_tensor *out) {
-  return ct::produce(out, [&] { return at::linear(ct::ref(x), ct::ref(weight), ct::optional(bias)); });
-}
 
 ct_status ct_embedding(ct_tensor weight, ct_tensor indices, ct_tensor *out) {
   return ct::produce(out, [&] { return at::embedding(ct::ref(weight), ct::ref(indices)); });
@@ -28,7 +25,11 @@ ct_status ct_rms_norm(ct_tensor x, ct_tensor weight, double eps, ct_tensor *out)
 }
 
 ct_status ct_dropout(ct_tensor x, double p, ct_tensor *out) {
-  return ct::produce(out, [&] { return at::dropout(ct::ref(x), p, /*train=*/true); });
+  return ct::produce(out, [&] {
+    const auto &input = ct::ref(x);
+    TORCH_CHECK(p >= 0 && p <= 1, "a dropout of ", p);
+    return p < 1 && ct::fusable({input}) ? ct::counted_dropout(input, p) : at::dropout(input, p, /*train=*/true);
+  });
 }
 
 ct_status ct_rotary(ct_tensor x, ct_tensor cos, ct_tensor sin, ct_tensor *out) {

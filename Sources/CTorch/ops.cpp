@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "boundary.h"
+#include "fused.h"
 
 namespace {
 
@@ -21,7 +22,7 @@ at::Tensor unary(ct_unary_op op, const at::Tensor &a) {
     case CT_RELU: return at::relu(a);
     case CT_SILU: return at::silu(a);
     case CT_GELU: return at::gelu(a);
-    case CT_GELU_TANH: return at::gelu(a, "tanh");
+    case CT_GELU_TANH: return ct::fusable({a}) ? ct::fused_gelu_tanh(a) : at::gelu(a, "tanh");
     case CT_ISFINITE: return at::isfinite(a);
     case CT_LOGICAL_NOT: return at::logical_not(a);
   }

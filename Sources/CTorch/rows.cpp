@@ -3,11 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__linux__)
-#define CT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CT_CLONES
-#endif
+#include "clones.h"
 
 namespace {
 
@@ -56,10 +52,12 @@ __attribute__((always_inline)) inline float sigmoid(float x) { return 1.0f / (1.
 namespace ct::rows {
 
 CT_CLONES void widen(const uint16_t *in, float *out, int64_t n) {
+  CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) out[i] = from_bits(static_cast<uint32_t>(in[i]) << 16);
 }
 
 CT_CLONES void narrow(const float *in, uint16_t *out, int64_t n) {
+  CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) {
     const uint32_t bits = to_bits(in[i]);
     const uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
@@ -83,22 +81,32 @@ CT_CLONES float dot(const float *a, const float *b, int64_t n) {
 float sum_of_squares(const float *x, int64_t n) { return dot(x, x, n); }
 
 CT_CLONES void scale(const float *a, float scale, float *out, int64_t n) {
+  CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) out[i] = a[i] * scale;
 }
 
 CT_CLONES void multiply(const float *a, const float *b, float *out, int64_t n) {
+  CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) out[i] = a[i] * b[i];
 }
 
+CT_CLONES void add(const float *x, float *sum, int64_t n) {
+  CT_ELEMENTWISE
+  for (int64_t i = 0; i < n; ++i) sum[i] += x[i];
+}
+
 CT_CLONES void norm_gradient(const float *g, float s, const float *x, float c, float *out, int64_t n) {
+  CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) out[i] = g[i] * s - x[i] * c;
 }
 
 CT_CLONES void swiglu(const float *gate, const float *up, float *out, int64_t n) {
+  CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) out[i] = gate[i] * sigmoid(gate[i]) * up[i];
 }
 
 CT_CLONES void swiglu_gradient(const float *g, const float *gate, const float *up, float *d_gate, float *d_up, int64_t n) {
+  CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) {
     const float s = sigmoid(gate[i]), silu = gate[i] * s;
     d_gate[i] = g[i] * up[i] * (s + silu * (1.0f - s));
@@ -106,11 +114,57 @@ CT_CLONES void swiglu_gradient(const float *g, const float *gate, const float *u
   }
 }
 
+// ½·(1 + tanh u) is σ(2u); 2u = x·(a + b·x²).
+constexpr float gelu_a = 1.5957691216f, gelu_b = 0.0713548163f;
+
+CT_CLONES void gelu_tanh(const float *x, float *out, int64_t n) {
+  CT_ELEMENTWISE
+  for (int64_t i = 0; i < n; ++i) out[i] = x[i] * sigmoid(x[i] * (gelu_a + gelu_b * x[i] * x[i]));
+}
+
+CT_CLONES void gelu_tanh_gradient(const float *g, const float *x, float *out, int64_t n) {
+  CT_ELEMENTWISE
+  for (int64_t i = 0; i < n; ++i) {
+    const float square = x[i] * x[i], s = sigmoid(x[i] * (gelu_a + gelu_b * square));
+    out[i] = g[i] * s * (1.0f + x[i] * (1.0f - s) * (gelu_a + 3.0f * gelu_b * square));
+  }
+}
+
 CT_CLONES void rotate(const float *lo, const float *hi, const float *c, const float *s, float *out_lo, float *out_hi, int64_t n) {
+  CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) {
     out_lo[i] = lo[i] * c[i] - hi[i] * s[i];
     out_hi[i] = hi[i] * c[i] + lo[i] * s[i];
   }
+}
+
+CT_CLONES float largest(const float *x, int64_t n) {
+  float lanes[16];
+  for (int64_t j = 0; j < 16; ++j) lanes[j] = x[j < n ? j : 0];
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int64_t j = 0; j < 16; ++j) lanes[j] = lanes[j] > x[i + j] ? lanes[j] : x[i + j];
+  for (; i < n; ++i) lanes[0] = lanes[0] > x[i] ? lanes[0] : x[i];
+  for (int64_t j = 1; j < 16; ++j) lanes[0] = lanes[0] > lanes[j] ? lanes[0] : lanes[j];
+  return lanes[0];
+}
+
+CT_CLONES float exponentials(float *x, float scale, float top, int64_t n) {
+  CT_ELEMENTWISE
+  for (int64_t i = 0; i < n; ++i) x[i] = exponential(x[i] * scale - top);
+  float lanes[16] = {};
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int64_t j = 0; j < 16; ++j) lanes[j] += x[i + j];
+  for (; i < n; ++i) lanes[i % 16] += x[i];
+  for (int64_t width = 8; width > 0; width /= 2)
+    for (int64_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
+  return lanes[0];
+}
+
+CT_CLONES void softmax_gradient(const float *p, const float *d, float product, float scale, float *out, int64_t n) {
+  CT_ELEMENTWISE
+  for (int64_t i = 0; i < n; ++i) out[i] = p[i] * (d[i] - product) * scale;
 }
 
 }  // namespace ct::rows

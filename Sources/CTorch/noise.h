@@ -1,0 +1,30 @@
+// Dropout masks from a counter: whether element i is kept follows from a key and i alone, so that the backward pass makes the
+// mask again and nothing is stored.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+namespace ct {
+
+/// Which elements of one tensor a dropout keeps. Nothing is dropped where `share` is 0.
+struct Dropout {
+  uint64_t key = 0;
+  double share = 0;
+
+  bool active() const { return share > 0; }
+  /// What a kept element is multiplied with. Shares are in steps of 2⁻¹⁶.
+  float scale() const { return static_cast<float>(1 / (1 - std::floor(share * 65536 + 0.5) / 65536)); }
+};
+
+/// A dropout of this share with a key of libtorch's default generator of the CPU.
+Dropout draw_dropout(double share);
+
+namespace rows {
+
+/// out = x·scale where the element is kept, else 0, for columns column ..< column + n of a row of the tensor. `column` is a multiple
+/// of 32; `out` may be `x`.
+void drop(const float *x, float *out, const Dropout &dropout, uint64_t row, int64_t column, int64_t n);
+
+}  // namespace rows
+}  // namespace ct
