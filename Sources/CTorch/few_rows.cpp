@@ -33,7 +33,7 @@ bool fits(const at::Tensor &x, const LinearWeight &weight) {
   const bool multiplies =
       is_quantized(weight) ? x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat
                            : x.scalar_type() == at::kBFloat16 && w.scalar_type() == at::kBFloat16;
-  return multiplies && w.is_cpu() && w.dim() == 2 && w.size(1) == x.size(-1) && w.is_contiguous() && !w.is_neg() &&
+  return multiplies && w.is_cpu() && w.dim() == 2 && w.size(1) == x.size(-1) && w.is_contiguous() &&
          (!weight.bias || (weight.bias->is_cpu() && weight.bias->scalar_type() == x.scalar_type() && weight.bias->dim() == 1 &&
                            weight.bias->size(0) == w.size(0)));
 }

@@ -2,12 +2,11 @@
 
 #if defined(__x86_64__) && defined(__linux__)
 
-#include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cstring>
+
+#include "tiles.h"
 
 #define CT_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
 
@@ -20,21 +19,6 @@ constexpr int64_t step = 32;
 constexpr int64_t tile_numbers = unit_rows * step;
 /// How far ahead of the reading memory is asked for, in bytes of a row's neighbours.
 constexpr int64_t ahead_rows = 32;
-
-struct TileConfiguration {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-bool asks_for_unit() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-  const bool has_tiles = d & (1u << 24), multiplies_bfloat16 = d & (1u << 22);
-  if (!has_tiles || !multiplies_bfloat16 || !__builtin_cpu_supports("avx512bf16")) return false;
-  constexpr int request_permission = 0x1023, tile_data = 18;  // arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
-  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-}
 
 /// Which of 32 features from `i` on there are.
 inline uint32_t present(int64_t in, int64_t i) { return in - i >= step ? ~0u : (1u << (in - i)) - 1; }
@@ -93,7 +77,7 @@ CT_AMX void multiply_tile(const uint16_t *packed, const Weight &weight, int64_t 
 namespace ct::matvec {
 
 bool has_matrix_unit() {
-  static const bool found = asks_for_unit();
+  static const bool found = tiles::available() && __builtin_cpu_supports("avx512bf16");
   return found;
 }
 
@@ -109,17 +93,13 @@ CT_AMX void pack(const uint16_t *x, int64_t rows, int64_t in, uint16_t *packed) 
 
 CT_AMX void multiply_packed(const uint16_t *packed, const Weight &weight, int64_t first, int64_t last, float *y) {
   alignas(64) float sums[unit_rows * unit_rows];
-  // What others left in the unit's configuration is put back: libtorch's kernels keep theirs between calls.
-  alignas(64) TileConfiguration ours, theirs;
-  _tile_storeconfig(&theirs);
-  _tile_loadconfig(&ours);
+  const tiles::Session session;
   for (int64_t o = first; o < last; o += unit_rows) {
     const int64_t outputs = last - o < unit_rows ? last - o : unit_rows;
     multiply_tile(packed, weight, o, outputs, sums);
     for (int64_t r = 0; r < unit_rows; ++r)
       for (int64_t i = 0; i < outputs; ++i) y[r * outputs_at_once + o - first + i] = sums[i * unit_rows + r];
   }
-  _tile_loadconfig(&theirs);
 }
 
 }  // namespace ct::matvec

@@ -1,17 +1,7 @@
 #include "ct_nn.h"
 
 #include "boundary.h"
-#include "few_rows.h"
 #include "fused.h"
-
-ct_status ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias, ct_tensor *out) {
-  return ct::produce(out, [&] {
-    const auto &input = ct::ref(x), &w = ct::ref(weight);
-    const auto offset = ct::optional(bias);
-    if (ct::is_few_rows(input, {{w, {}, offset}})) return ct::few_rows_linears(input, {{w, {}, offset}})[0];
-    return at::linear(input, w, offset);
-  });
-}
 
 ct_status ct_embedding(ct_tensor weight, ct_tensor indices, ct_tensor *out) {
   return ct::produce(out, [&] { return at::embedding(ct::ref(weight), ct::ref(indices)); });

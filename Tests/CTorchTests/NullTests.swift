@@ -23,7 +23,7 @@ import Testing
     ("stack", { ct_stack([none], 1, 0, $1) }), ("index_select", { ct_index_select($0, 0, none, $1) }),
     ("gather", { ct_gather($0, 0, none, $1) }), ("scatter", { ct_scatter($0, 0, $0, none, $1) }),
     ("where", { ct_where(none, $0, $0, $1) }), ("masked_fill", { ct_masked_fill($0, none, 0, $1) }),
-    ("linear", { ct_linear($0, none, none, $1) }),
+    ("linear", { ct_linear($0, none, false, none, $1) }),
     ("linears", { ct_linears($0, [ct_linear_weight()], 1, $1) }),
     ("linears, no input", { ct_linears(none, [ct_linear_weight(weight: $0, scales: none, bias: none)], 1, $1) }),
     ("expand_quantized", { ct_expand_quantized($0, none, CT_FLOAT32, $1) }),
