@@ -24,9 +24,11 @@ struct ModelArguments: ParsableArguments {
   var adapter: [String] = []
 
   /// Loads the model and its adapters, and says how long that took.
-  func load(_ machine: MachineArguments) throws -> LoadedModel {
+  func load(_ machine: MachineArguments, quantization: Quantization? = nil) throws -> LoadedModel {
     let start = ContinuousClock.now
-    let model = try LoadedModel(model.name, options: machine.options)
+    var options = machine.options
+    options.quantization = quantization
+    let model = try LoadedModel(model.name, options: options)
     try model.load(adapters: adapter)
     Log.loaded(model.weights, since: start)
     return model
@@ -70,6 +72,17 @@ struct MachineArguments: ParsableArguments {
   /// The choices as the library takes them.
   var options: ModelOptions { ModelOptions(dtype: dtype.dtype, device: device.device, threads: threads) }
 }
+
+/// What weights are stored in for generating.
+struct QuantizationArguments: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Store the weights of projections in int8 with a scale for each 32 of them: a token takes half the reading.",
+      valueName: "format"))
+  var quantize: Quantization?
+}
+
+extension Quantization: ExpressibleByArgument {}
 
 /// The values of `--dtype`.
 enum DTypeChoice: String, ExpressibleByArgument, CaseIterable {
