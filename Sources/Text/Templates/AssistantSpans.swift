@@ -169,8 +169,8 @@ private struct AssistantSpanFinder {
 
   /// True where the last word of a turn's text stands in what is taken for the turn: a template may reshape what comes before.
   private func shows(_ content: [UInt8], in turn: ArraySlice<UInt8>) -> Bool {
-    let words = TextTrim.words(String(decoding: content, as: UTF8.self), limit: .max, fromEnd: false)
-    return words.last.map { TextSearch.contains($0, in: String(decoding: turn, as: UTF8.self)) } ?? true
+    guard let word = TextTrim.lastWord(of: String(decoding: content, as: UTF8.self)) else { return true }
+    return !TextSearch.offsets(of: word, in: String(decoding: turn, as: UTF8.self), limit: 1, fromEnd: true).isEmpty
   }
 
   // MARK: the turn around a sentinel
