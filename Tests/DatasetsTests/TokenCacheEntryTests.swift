@@ -184,6 +184,6 @@ import Text
       builder.add(family, bytes)
     }
     #expect(CacheKey.codeVersion == 1)
-    #expect(builder.key.name == "9b7e376fa66b7c36bab3c275162aee24e87d7cf0076d368d77d4f43773b49499")
+    #expect(builder.key.name == "d17126c6ebc62d2b88ce987bec339aadfd08fb54a553955503a6a3bdf4ea418e")
   }
 }
