@@ -9,7 +9,7 @@ SHELL_SCRIPTS := $(shell grep -ls 'env bash$$' Scripts/* .ci/run)
 # CUDA. With the link's target in the environment it is evaluated again when that changes.
 export ATTUNE_LIBTORCH = $(shell readlink -f .libtorch)
 
-.PHONY: help bootstrap quickstart build debug test test-light lint format imports goldens docs clean
+.PHONY: help bootstrap quickstart build debug test test-light test-bench bench bench-table lint format imports goldens docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,23 @@ test: bootstrap ## build and run every test
 
 test-light: ## the tests of the targets that need no libtorch, in a build of their own
 	ATTUNE_WITHOUT_TORCH=1 $(SWIFT) test $(CHECKS) --scratch-path .build-light
+
+test-bench: ## the tests of the scripts in Benchmarks
+	python3 -B -m unittest discover Benchmarks/tests
+
+# ROWS="smollm2-lora-bf16 generate-1" and PAIRS=3 choose; PEER_PYTHON names a Python that has the peer already.
+bench: build $(if $(PEER_PYTHON),,.venv-bench/installed) ## measure Attune against transformers with PEFT, in turn (docs/performance.md)
+	@Scripts/fetch-model
+	@Scripts/fetch-data instructions
+	Benchmarks/run
+
+bench-table: ## write the table of docs/performance.md from runs/bench/results.json
+	Benchmarks/table
+
+.venv-bench/installed: Benchmarks/requirements.txt
+	python3 -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --requirement $<
+	touch $@
 
 lint: ## check the format of the Swift code, the scripts, and the files that pages name
 	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift
@@ -69,4 +86,4 @@ docs: debug ## the documentation of every library target, warnings as errors: .b
 	Scripts/build-docs
 
 clean: ## remove what was built; the cache, data/, models/ and runs/ stay
-	rm -rf .build .build-light .venv-goldens
+	rm -rf .build .build-light .venv-goldens .venv-bench

@@ -1,22 +1,15 @@
 #include "ct_attention.h"
 
-#include <torch/csrc/autograd/custom_function.h>
-
 #include <cmath>
 
 #include "boundary.h"
 #include "ct_system.h"
 #include "segments.h"
+#include "tiles.h"
 
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-
 using Plan = ct::Segments;
-
-/// Up to this length a segment is cheaper as part of a padded batch than in the flash kernel.
-constexpr int64_t longest_batched = 256;
 
 /// A flat [T, H, D] row as [Hk, G, L, D] for tokens start ..< start + length: heads that share a key head side by side,
 /// so that grouped heads need no copy of the keys.
@@ -43,64 +36,15 @@ std::optional<at::Tensor> segment_mask(const Plan &plan, int64_t length, const a
   return band(length, plan.window, options);
 }
 
-/// libtorch's flash kernel for the CPU, segment by segment, with gradients written into one buffer each.
-struct FlashSegments : torch::autograd::Function<FlashSegments> {
-  static at::Tensor forward(AutogradContext *ctx, const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
-                            const Plan &plan) {
-    const auto groups = q.size(1) / k.size(1);
-    auto out = at::empty_like(q);
-    variable_list saved{q, k, v, out};
-    int64_t start = 0;
-    for (int64_t length : plan.lengths) {
-      const auto mask = segment_mask(plan, length, q.options());
-      auto [result, logsumexp] = at::_scaled_dot_product_flash_attention_for_cpu(
-          queries(q, groups, start, length), keys(k, groups, start, length), keys(v, groups, start, length), 0.0,
-          !mask.has_value(), mask, plan.scale);
-      queries(out, groups, start, length).copy_(result);
-      saved.push_back(logsumexp);
-      start += length;
-    }
-    ctx->save_for_backward(saved);
-    ctx->saved_data["lengths"] = plan.lengths;
-    ctx->saved_data["window"] = plan.window;
-    ctx->saved_data["scale"] = plan.scale;
-    return out;
-  }
-
-  static variable_list backward(AutogradContext *ctx, variable_list grads) {
-    const auto saved = ctx->get_saved_variables();
-    const Plan plan{ctx->saved_data["lengths"].toIntVector(), ctx->saved_data["window"].toInt(),
-                    ctx->saved_data["scale"].toDouble()};
-    const auto &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3];
-    const auto groups = q.size(1) / k.size(1);
-    const auto grad = grads[0].contiguous();
-    auto dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
-    int64_t start = 0;
-    for (size_t i = 0; i < plan.lengths.size(); ++i) {
-      const int64_t length = plan.lengths[i];
-      const auto mask = segment_mask(plan, length, q.options());
-      auto [gq, gk, gv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-          queries(grad, groups, start, length), queries(q, groups, start, length), keys(k, groups, start, length),
-          keys(v, groups, start, length), queries(out, groups, start, length), saved[4 + i], 0.0, !mask.has_value(), mask,
-          plan.scale);
-      queries(dq, groups, start, length).copy_(gq);
-      dk.narrow(0, start, length).copy_(gk.sum(1).permute({1, 0, 2}));
-      dv.narrow(0, start, length).copy_(gv.sum(1).permute({1, 0, 2}));
-      start += length;
-    }
-    return {dq, dk, dv, at::Tensor()};
-  }
-};
-
-/// The same by libtorch's general attention: any device, with dropout.
-at::Tensor general_segments(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Plan &plan, double dropout) {
+/// libtorch's general attention, segment by segment: any device and type.
+at::Tensor general_segments(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Plan &plan) {
   const auto groups = q.size(1) / k.size(1);
   std::vector<at::Tensor> parts;
   int64_t start = 0;
   for (int64_t length : plan.lengths) {
     const auto mask = segment_mask(plan, length, q.options());
     const auto part = at::scaled_dot_product_attention(queries(q, groups, start, length), keys(k, groups, start, length),
-                                                       keys(v, groups, start, length), mask, dropout, !mask.has_value(),
+                                                       keys(v, groups, start, length), mask, plan.dropout, !mask.has_value(),
                                                        plan.scale);
     parts.push_back(part.permute({2, 0, 1, 3}).reshape({length, q.size(1), q.size(2)}));
     start += length;
@@ -130,6 +74,8 @@ void check_segments(const at::Tensor &q, const Plan &plan) {
   }
   TORCH_CHECK(total == q.size(0), "segments of ", total, " tokens over a row of ", q.size(0));
   TORCH_CHECK(plan.window >= 0, "a window of ", plan.window, " tokens");
+  TORCH_CHECK(plan.scale > 0, "scores scaled by ", plan.scale);
+  TORCH_CHECK(plan.dropout >= 0 && plan.dropout < 1, "a dropout of ", plan.dropout);
 }
 
 }  // namespace
@@ -158,12 +104,14 @@ ct_status ct_segment_attention(ct_tensor q, ct_tensor k, ct_tensor v, const int6
                 "segment attention takes q [T, H, D] and k, v [T, Hk, D], not ", query.sizes(), ", ", key.sizes(), ", ",
                 value.sizes());
     check_heads(query.size(1), key.size(1));
-    const Plan plan{ct::sizes(lengths, count).vec(), window, scale};
+    const Plan plan{ct::sizes(lengths, count).vec(), window, scale, dropout};
     check_types(query, key, value);
     check_segments(query, plan);
-    const bool own = ct_fused_kernels() && query.is_cpu() && dropout == 0 && query.scalar_type() != at::kDouble;
-    if (!own) return general_segments(query, key, value, plan, dropout);
-    const bool is_short = std::all_of(plan.lengths.begin(), plan.lengths.end(), [](int64_t n) { return n <= longest_batched; });
-    return is_short ? ct::batched_segment_attention(query, key, value, plan) : FlashSegments::apply(query, key, value, plan);
+    const bool own = ct_fused_kernels() && query.is_cpu() && query.numel() > 0;
+    if (own && query.scalar_type() == at::kBFloat16 && !ct::tiles::available())
+      return ct::segment_attention(query.to(at::kFloat), key.to(at::kFloat), value.to(at::kFloat), plan).to(at::kBFloat16);
+    if (own && (query.scalar_type() == at::kFloat || query.scalar_type() == at::kBFloat16))
+      return ct::segment_attention(query, key, value, plan);
+    return general_segments(query, key, value, plan);
   });
 }

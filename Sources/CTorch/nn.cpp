@@ -3,10 +3,6 @@
 #include "boundary.h"
 #include "fused.h"
 
-ct_status ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias, ct_tensor *out) {
-  return ct::produce(out, [&] { return at::linear(ct::ref(x), ct::ref(weight), ct::optional(bias)); });
-}
-
 ct_status ct_embedding(ct_tensor weight, ct_tensor indices, ct_tensor *out) {
   return ct::produce(out, [&] { return at::embedding(ct::ref(weight), ct::ref(indices)); });
 }

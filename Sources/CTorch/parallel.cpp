@@ -38,13 +38,28 @@ void work(void *context) {
 
 }  // namespace
 
-void ct::parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)> &body) {
-  const int64_t threads = std::min<int64_t>(at::get_num_threads(), count / std::max<int64_t>(grain, 1));
+namespace {
+
+/// Cuts 0 ..< count into pieces of `step` for `threads` threads.
+void run(int64_t threads, int64_t count, int64_t step, const std::function<void(int64_t, int64_t)> &body) {
   if (threads < 2 || region() == nullptr) {
     if (count > 0) body(0, count);
     return;
   }
-  Job job{&body, count, (count + threads - 1) / threads};
+  Job job{&body, count, step};
   region()(work, &job, static_cast<unsigned>(threads), 0);
   if (job.error) std::rethrow_exception(job.error);
+}
+
+}  // namespace
+
+void ct::parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)> &body) {
+  const int64_t threads = std::min<int64_t>(at::get_num_threads(), count / std::max<int64_t>(grain, 1));
+  run(threads, count, threads < 2 ? count : (count + threads - 1) / threads, body);
+}
+
+void ct::parallel_tasks(int64_t count, const std::function<void(int64_t)> &body) {
+  run(std::min<int64_t>(at::get_num_threads(), count), count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) body(task);
+  });
 }

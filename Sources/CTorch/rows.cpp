@@ -3,11 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__linux__)
-#define CT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CT_CLONES
-#endif
+#include "clones.h"
 
 namespace {
 
@@ -90,6 +86,10 @@ CT_CLONES void multiply(const float *a, const float *b, float *out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = a[i] * b[i];
 }
 
+CT_CLONES void add(const float *x, float *sum, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) sum[i] += x[i];
+}
+
 CT_CLONES void norm_gradient(const float *g, float s, const float *x, float c, float *out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = g[i] * s - x[i] * c;
 }
@@ -111,6 +111,33 @@ CT_CLONES void rotate(const float *lo, const float *hi, const float *c, const fl
     out_lo[i] = lo[i] * c[i] - hi[i] * s[i];
     out_hi[i] = hi[i] * c[i] + lo[i] * s[i];
   }
+}
+
+CT_CLONES float largest(const float *x, int64_t n) {
+  float lanes[16];
+  for (int64_t j = 0; j < 16; ++j) lanes[j] = x[j < n ? j : 0];
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int64_t j = 0; j < 16; ++j) lanes[j] = lanes[j] > x[i + j] ? lanes[j] : x[i + j];
+  for (; i < n; ++i) lanes[0] = lanes[0] > x[i] ? lanes[0] : x[i];
+  for (int64_t j = 1; j < 16; ++j) lanes[0] = lanes[0] > lanes[j] ? lanes[0] : lanes[j];
+  return lanes[0];
+}
+
+CT_CLONES float exponentials(float *x, float scale, float top, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] = exponential(x[i] * scale - top);
+  float lanes[16] = {};
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int64_t j = 0; j < 16; ++j) lanes[j] += x[i + j];
+  for (; i < n; ++i) lanes[i % 16] += x[i];
+  for (int64_t width = 8; width > 0; width /= 2)
+    for (int64_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
+  return lanes[0];
+}
+
+CT_CLONES void softmax_gradient(const float *p, const float *d, float product, float scale, float *out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = p[i] * (d[i] - product) * scale;
 }
 
 }  // namespace ct::rows

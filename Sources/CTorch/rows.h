@@ -15,6 +15,8 @@ float dot(const float *a, const float *b, int64_t n);
 void scale(const float *a, float scale, float *out, int64_t n);
 /// out = a·b
 void multiply(const float *a, const float *b, float *out, int64_t n);
+/// sum += x
+void add(const float *x, float *sum, int64_t n);
 /// out = g·s − x·c
 void norm_gradient(const float *g, float s, const float *x, float c, float *out, int64_t n);
 /// out = silu(gate)·up
@@ -23,5 +25,11 @@ void swiglu(const float *gate, const float *up, float *out, int64_t n);
 void swiglu_gradient(const float *g, const float *gate, const float *up, float *d_gate, float *d_up, int64_t n);
 /// Pairs (lo, hi) turned by an angle: lo·c − hi·s, hi·c + lo·s.
 void rotate(const float *lo, const float *hi, const float *c, const float *s, float *out_lo, float *out_hi, int64_t n);
+
+float largest(const float *x, int64_t n);
+/// x = exp(x·scale − top); returns their sum.
+float exponentials(float *x, float scale, float top, int64_t n);
+/// out = p·(d − product)·scale: the gradient of softmax(score·scale) with weights p, whose gradient is d and Σ p·d the product.
+void softmax_gradient(const float *p, const float *d, float product, float scale, float *out, int64_t n);
 
 }  // namespace ct::rows

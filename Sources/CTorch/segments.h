@@ -1,4 +1,4 @@
-// Attention over the segments of a flat row, in the forms that suit their lengths.
+// Causal attention inside each segment of a flat row, with its gradients, on the CPU.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -13,12 +13,15 @@ struct Segments {
   /// Tokens a query sees, itself included; 0 for all before it.
   int64_t window;
   double scale;
+  /// Share of attention weights dropped.
+  double dropout;
 };
 
-/// Short segments, several at a time as one padded batch of matrix products. q [T, H, D]; k, v [T, Hk, D] → [T, H, D].
+/// softmax(q·kᵀ·scale)·v inside each segment. q [T, H, D]; k, v [T, Hk, D] → [T, H, D]; contiguous, float32 or bfloat16.
 ///
-/// For segments of a hundred tokens, the flash kernel spends its time on setting up products of a few rows each: its
-/// backward pass was measured at many times the cost of this.
-at::Tensor batched_segment_attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Segments &segments);
+/// bfloat16 needs the tile unit. Each task is one head of one segment, a block of queries at a time: a block's scores are whole,
+/// which at any usual length is less than a core's cache, so that softmax needs no running maximum. The backward pass makes
+/// the weights again from the logarithm of their sum (Dao, arXiv:2307.08691, §3.1); dropout's mask comes from a counter.
+at::Tensor segment_attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Segments &segments);
 
 }  // namespace ct

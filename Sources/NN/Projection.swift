@@ -13,12 +13,40 @@ public protocol Projection: Module {
   var storesTransposed: Bool { get }
   /// x [.., in] → [.., out].
   func forward(_ x: Tensor) throws(TorchError) -> Tensor
+  /// The same plus a low-rank update of the weight, in one operation where the projection has one.
+  func forward(_ x: Tensor, plus update: LowRankUpdate) throws(TorchError) -> Tensor
   /// W [out, in], unpacked where it is stored otherwise.
   func denseWeight() throws(TorchError) -> Tensor
   /// b [out].
   var denseBias: Tensor? { get }
   /// A projection of the same kind with other numbers. weight [out, in].
   func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection
+}
+
+/// A change of a projection's weight that is a product of two small factors: s·B·A, on inputs some of which are dropped.
+public struct LowRankUpdate {
+  /// A [r, in], float32.
+  public var a: Tensor
+  /// B [out, r], float32.
+  public var b: Tensor
+  /// s.
+  public var scale: Double
+  /// Share of inputs dropped before A, 0 ..< 1.
+  public var dropout: Double
+
+  /// An update by its parts.
+  public init(a: Tensor, b: Tensor, scale: Double, dropout: Double) {
+    (self.a, self.b, self.scale, self.dropout) = (a, b, scale, dropout)
+  }
+}
+
+extension Projection {
+  /// The projection's output plus s·B·A·dropout(x), the low-rank part in x's own element type.
+  public func forward(_ x: Tensor, plus update: LowRankUpdate) throws(TorchError) -> Tensor {
+    let low = try x.dropout(update.dropout).linear(try update.a.to(x.dtype)) * update.scale
+    let change = try low.linear(try update.b.to(x.dtype))
+    return try forward(x) + change
+  }
 }
 
 /// A dense projection with its weight as [out, in].
@@ -53,8 +81,13 @@ public final class Linear: Module, Projection {
 
   /// x·Wᵀ + b.
   public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
-    let dtype = x.dtype
-    return try x.linear(try weight.to(dtype), try bias?.to(dtype))
+    try x.linear(try weight.to(x.dtype), try bias?.to(x.dtype))
+  }
+  /// x·Wᵀ + b + s·B·A·dropout(x).
+  public func forward(_ x: Tensor, plus update: LowRankUpdate) throws(TorchError) -> Tensor {
+    try x.lowRankLinear(
+      try weight.to(x.dtype), try bias?.to(x.dtype), transposed: false, a: update.a, b: update.b, scale: update.scale,
+      dropout: update.dropout)
   }
   /// W.
   public func denseWeight() throws(TorchError) -> Tensor { weight }
@@ -95,8 +128,13 @@ public final class Conv1D: Module, Projection {
 
   /// x·W + b.
   public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
-    let dtype = x.dtype
-    return try x.linear(try weight.to(dtype).transposed(), try bias?.to(dtype))
+    try x.linear(try weight.to(x.dtype), try bias?.to(x.dtype), transposed: true)
+  }
+  /// x·W + b + s·B·A·dropout(x).
+  public func forward(_ x: Tensor, plus update: LowRankUpdate) throws(TorchError) -> Tensor {
+    try x.lowRankLinear(
+      try weight.to(x.dtype), try bias?.to(x.dtype), transposed: true, a: update.a, b: update.b, scale: update.scale,
+      dropout: update.dropout)
   }
   /// W [out, in].
   public func denseWeight() throws(TorchError) -> Tensor { try weight.transposed() }

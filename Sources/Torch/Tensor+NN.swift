@@ -1,10 +1,36 @@
 import CTorch
 
 extension Tensor {
-  /// x·weightᵀ + bias. x [.., in]; weight [out, in]; bias [out].
-  public func linear(_ weight: Tensor, _ bias: Tensor? = nil) throws(TorchError) -> Tensor {
+  /// x·Wᵀ + bias. x [.., in]; bias [out].
+  ///
+  /// - Parameters:
+  ///   - weight: W [out, in], or Wᵀ [in, out] where `transposed`.
+  ///   - bias: [out].
+  ///   - transposed: how the weight is stored.
+  public func linear(_ weight: Tensor, _ bias: Tensor? = nil, transposed: Bool = false) throws(TorchError) -> Tensor {
     try Tensor.make("linear", self, weight, bias) {
-      ct_linear(raw, weight.raw, bias?.raw ?? ct_tensor(), $0)
+      ct_linear(raw, weight.raw, transposed, bias?.raw ?? ct_tensor(), $0)
+    }
+  }
+
+  /// x·Wᵀ + bias + scale·dropout(x)·aᵀ·bᵀ, as one operation. Hu et al., arXiv:2106.09685.
+  ///
+  /// The low-rank products are summed in float32. On the CPU the mask of the dropout comes from a counter and is made again for
+  /// the gradient, which keeps x and the product of rank r only.
+  ///
+  /// - Parameters:
+  ///   - weight: W [out, in], or Wᵀ [in, out] where `transposed`; of x's type.
+  ///   - bias: [out].
+  ///   - transposed: how the weight is stored.
+  ///   - a: [r, in], float32.
+  ///   - b: [out, r], float32.
+  ///   - scale: of the low-rank part.
+  ///   - dropout: share of x dropped before `a`, 0 ..< 1; its key is from libtorch's default generator.
+  public func lowRankLinear(
+    _ weight: Tensor, _ bias: Tensor?, transposed: Bool, a: Tensor, b: Tensor, scale: Double, dropout: Double
+  ) throws(TorchError) -> Tensor {
+    try Tensor.make("low_rank_linear", self, weight, a, b) {
+      ct_low_rank_linear(raw, weight.raw, transposed, bias?.raw ?? ct_tensor(), a.raw, b.raw, scale, dropout, $0)
     }
   }
 

@@ -32,13 +32,9 @@ public final class LoRADelta: Module, AdapterDelta {
     }
   }
 
-  /// The base's output plus s·B·A·dropout(x), the low-rank part in x's own element type.
+  /// The base's output plus s·B·A·dropout(x).
   public func forward(_ x: Tensor, through base: any Projection) throws(TorchError) -> Tensor {
-    let dtype = x.dtype
-    let input = isTraining ? try x.dropout(dropout) : x
-    let low = try input.linear(try a.to(dtype)) * scale
-    let delta = try low.linear(try b.to(dtype))
-    return try base.forward(x) + delta
+    try base.forward(x, plus: LowRankUpdate(a: a, b: b, scale: scale, dropout: isTraining ? dropout : 0))
   }
 
   /// W + s·B·A, the sum in float32.

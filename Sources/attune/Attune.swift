@@ -21,7 +21,7 @@ struct Attune: ParsableCommand {
     groupedSubcommands: [
       CommandGroup(name: "Tuning", subcommands: [Tune.self, QuickstartCommand.self, Merge.self]),
       CommandGroup(name: "Using", subcommands: [Generate.self, Chat.self, Score.self, Tokenize.self]),
-      CommandGroup(name: "Preparing", subcommands: [DataCommand.self, ModelsCommand.self, Doctor.self]),
+      CommandGroup(name: "Preparing", subcommands: [DataCommand.self, ModelsCommand.self, Doctor.self, Bench.self]),
     ])
 
   static var _errorLabel: String { "error" }

@@ -23,7 +23,7 @@ import Testing
     ("stack", { ct_stack([none], 1, 0, $1) }), ("index_select", { ct_index_select($0, 0, none, $1) }),
     ("gather", { ct_gather($0, 0, none, $1) }), ("scatter", { ct_scatter($0, 0, $0, none, $1) }),
     ("where", { ct_where(none, $0, $0, $1) }), ("masked_fill", { ct_masked_fill($0, none, 0, $1) }),
-    ("linear", { ct_linear($0, none, none, $1) }), ("embedding", { ct_embedding(none, $0, $1) }),
+    ("linear", { ct_linear($0, none, false, none, $1) }), ("embedding", { ct_embedding(none, $0, $1) }),
     ("layer_norm", { ct_layer_norm($0, $0, none, 1e-5, $1) }), ("rms_norm", { ct_rms_norm($0, none, 1e-5, $1) }),
     ("dropout", { ct_dropout(none, 0.5, $1) }), ("rotary", { ct_rotary($0, none, $0, $1) }),
     ("swiglu", { ct_swiglu($0, none, $1) }), ("attention", { ct_attention($0, none, $0, none, false, 0, 1, $1) }),

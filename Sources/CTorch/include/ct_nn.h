@@ -3,8 +3,6 @@
 
 #include "ct_tensor.h"
 
-/// x·weightᵀ + bias. weight [out, in]; bias [out], optional.
-CT_API ct_status ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias, ct_tensor *out);
 /// Rows of `weight` [V, d] at `indices`.
 CT_API ct_status ct_embedding(ct_tensor weight, ct_tensor indices, ct_tensor *out);
 /// (x − mean)/√(var + eps)·weight + bias over the last dimension. weight, bias [d].

@@ -14,6 +14,7 @@
 #include "ct_attention.h"
 #include "ct_dequantize.h"
 #include "ct_files.h"
+#include "ct_linear.h"
 #include "ct_loss.h"
 #include "ct_nn.h"
 #include "ct_ops.h"

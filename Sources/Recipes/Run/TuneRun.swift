@@ -81,12 +81,14 @@ public final class TuneRun {
   ///
   /// - Parameters:
   ///   - model: the model, where it is loaded already.
+  ///   - measuredBy: what stands between trainer and objective, where steps are measured.
   ///   - announce: told the plan before the first step.
   /// - Throws: an error of the part that failed; `TrainingInterrupted` when asked to stop.
   @discardableResult
   public func run(
     model loaded: LoadedModel? = nil, resuming: Bool = false, shouldStop: @escaping () -> Bool = { false },
-    announce: (TunePlan) -> Void = { _ in }, observe: @escaping (TrainingEvent) -> Void = { _ in }
+    measuredBy recorder: (any Objective) -> any Objective = { $0 }, announce: (TunePlan) -> Void = { _ in },
+    observe: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws -> TuneResult {
     let url = try store.resolve(recipe.model)
     let data = try encode(url, loaded)
@@ -98,7 +100,7 @@ public final class TuneRun {
     }
     try prepareFolder(resuming: resuming)
     let trainer = try Trainer(
-      model: model.model, part: TunedAdapter(adapter, base: recipe.model), objective: objective,
+      model: model.model, part: TunedAdapter(adapter, base: recipe.model), objective: recorder(objective),
       loader: try loader(data.training), evalSamples: data.evaluation?.samples ?? [], options: recipe.train.options,
       output: output,
       shouldStop: shouldStop, observe: observe)

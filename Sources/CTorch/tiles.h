@@ -1,0 +1,69 @@
+// Matrix products of bfloat16 with float32 sums on the processor's tile unit (AMX), block by block.
+//
+// The right-hand side is packed just before its use, a panel of columns at a time, from whatever layout and type it is stored
+// in: no second copy of a weight outlives a call, and a stored format needs only a way to pack it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+namespace ct::tiles {
+
+/// Rows and columns of a block of results, and the depth one step of a product takes.
+constexpr int64_t side = 32;
+
+/// Whether this machine has the unit and the system lets the process use it. Asks once.
+bool available();
+
+/// Memory for numbers yet to be written, aligned to a cache line.
+template <typename Number>
+class Buffer {
+ public:
+  explicit Buffer(int64_t count)
+      : data_(static_cast<Number *>(::operator new(static_cast<std::size_t>(count) * sizeof(Number), alignment))) {}
+  ~Buffer() { ::operator delete(data_, alignment); }
+  Buffer(const Buffer &) = delete;
+  Buffer &operator=(const Buffer &) = delete;
+  Number *data() { return data_; }
+
+ private:
+  static constexpr std::align_val_t alignment{64};
+  Number *data_;
+};
+
+/// Holds this thread's tile unit while it lives. Other code of the thread may use the unit before and after, not meanwhile.
+class Session {
+ public:
+  Session();
+  ~Session();
+  Session(const Session &) = delete;
+  Session &operator=(const Session &) = delete;
+};
+
+/// The right-hand side B [depth, columns] of a product.
+struct Operand {
+  const void *data;
+  /// Elements from one stored row to the next.
+  int64_t stride;
+  int64_t depth, columns;
+  /// Whether a stored row holds a column of B (a weight [out, in] in x·Wᵀ) and not a row of B.
+  bool columns_first;
+  /// float32, converted with `scale` when packed; else bfloat16, for which `scale` is 1.
+  bool wide = false;
+  float scale = 1;
+};
+
+/// Steps of a product of this depth.
+inline int64_t steps(int64_t depth) { return (depth + side - 1) / side; }
+
+/// Elements of the packed form of `columns` columns, rounded up to blocks, at this depth.
+inline int64_t packed_size(int64_t depth, int64_t columns) { return steps(depth) * steps(columns) * side * side; }
+
+/// Packs columns first ..< first + count of B, which start a block; what lies outside of B is 0. `out` is aligned.
+void pack(const Operand &b, int64_t first, int64_t count, uint16_t *out);
+
+/// c (+)= a·b for one block: a has 32 rows `stride` apart, b is a packed block of `steps` steps, c has rows `c_stride` apart.
+void multiply(const uint16_t *a, int64_t stride, const uint16_t *b, int64_t steps, float *c, int64_t c_stride, bool add);
+
+}  // namespace ct::tiles

@@ -1,0 +1,101 @@
+import Datasets
+import Foundation
+import NN
+import Objectives
+import Text
+import Torch
+import Training
+import Tuners
+
+/// Measures training steps: the trainer's own, with everything it does in a run.
+public struct TrainingBench: Sendable {
+  /// What is tuned.
+  public enum Method: String, Sendable, Hashable, CaseIterable, Codable {
+    /// Adapters on a frozen model.
+    case lora
+    /// Every parameter, kept in float32.
+    case full
+  }
+
+  /// What is tuned.
+  public var method = Method.lora
+  /// LoRA's settings; without targets of its own, those that PEFT takes for the architecture.
+  public var lora: LoRAConfiguration
+  /// Samples in a step.
+  public var batchSize = 4
+  /// Steps that count, from 1.
+  public var steps = 5
+  /// Steps before them, in which memory is gathered and kernels are made.
+  public var warmup = 2
+
+  /// LoRA of rank 8 with dropout 0.05.
+  public init() {
+    lora = LoRAConfiguration()
+    lora.alpha = 16
+    lora.dropout = 0.05
+  }
+
+  /// What PEFT adapts by itself in models of a `model_type`.
+  public static func defaultTargets(_ modelType: String) -> TargetModules {
+    .names(modelType == "gpt2" ? ["c_attn"] : ["q_proj", "v_proj"])
+  }
+
+  /// Trains `weights` on `samples`, in their order.
+  ///
+  /// - Parameter scratch: an existing folder for the files a run leaves.
+  /// - Throws: what the parts of a run throw; ``RecipeError`` where the samples are too few for the steps.
+  public func run(_ weights: ModelWeights, samples: [EncodedSample], scratch: URL) throws -> TrainingMeasurement {
+    guard samples.count >= batchSize * (steps + warmup) else {
+      throw RecipeError(
+        "\(steps + warmup) steps of \(batchSize) samples need \(batchSize * (steps + warmup)), and there are \(samples.count)")
+    }
+    let model = weights.model
+    let dtype = model.dtype
+    try RandomState.seed(42)
+    let recorder = StepRecorder(SupervisedFineTuning())
+    var options = TrainingOptions()
+    options.schedule = .constant
+    options.saveEvery = nil
+    options.maxSteps = steps + warmup
+    let trainer = try Trainer(
+      model: model, part: try part(weights), objective: recorder,
+      loader: try DataLoader(samples: samples, batchSize: batchSize, order: .sequential), evalSamples: [], options: options,
+      output: scratch, observe: recorder.observe)
+    _ = try trainer.run(resuming: false)
+    return try TrainingMeasurement(
+      recorder.steps, warmup: warmup, weights: weights, method: method.rawValue, dtype: dtype, batchSize: batchSize)
+  }
+
+  private func part(_ weights: ModelWeights) throws -> any TunedPart {
+    guard method == .lora else { return try WholeModel(weights.model) }
+    return TunedAdapter(try weights.adapters.add(lora), base: weights.path)
+  }
+
+  /// Takes the first steps of a recipe, and leaves nothing behind: no evaluation, no checkpoint, no adapter.
+  ///
+  /// - Parameters:
+  ///   - steps: steps that count.
+  ///   - warmup: steps before them.
+  ///   - scratch: an existing folder for the files a run leaves.
+  /// - Throws: what a run throws.
+  public static func run(_ recipe: Recipe, steps: Int, warmup: Int, scratch: URL) throws -> TrainingMeasurement {
+    var recipe = recipe
+    recipe.output = scratch.appending(path: "run").path
+    (recipe.data.eval, recipe.data.evalSplit) = ([], nil)
+    recipe.train.epochs = nil
+    recipe.train.options.maxSteps = steps + warmup
+    recipe.train.options.saveEvery = nil
+    recipe.train.options.earlyStopping = nil
+    recipe.train.options.loadsBestAtEnd = false
+    var recorder: StepRecorder?
+    let result = try TuneRun(recipe).run(
+      measuredBy: {
+        let made = StepRecorder($0)
+        recorder = made
+        return made
+      }, observe: { recorder?.observe($0) })
+    return try TrainingMeasurement(
+      recorder?.steps ?? [], warmup: warmup, weights: result.model.weights, method: "lora", dtype: result.plan.dtype,
+      batchSize: recipe.train.batchSize)
+  }
+}
