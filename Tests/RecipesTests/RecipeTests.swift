@@ -59,6 +59,23 @@ import Tuners
     #expect(try Recipe(short.yaml).yaml == short.yaml)
   }
 
+  @Test func theOrderOfBatchesIsChosenByThreeKeys() throws {
+    for (text, order) in [
+      ("", BatchPlan.Order.balanced), ("balance: true", .balanced), ("balance: false", .shuffled),
+      ("shuffle: false", .sequential),
+      ("shuffle: false, balance: true", .sequential), ("group_by_length: true", .grouped),
+      ("group_by_length: true, shuffle: false, balance: false", .grouped),
+    ] {
+      let recipe = try Recipe("model: m\ndata: { train: a.jsonl\(text.isEmpty ? "" : ", " + text) }\noutput: o")
+      #expect(recipe.data.order == order)
+      #expect(try Recipe(recipe.yaml).data.order == order)
+    }
+    #expect(try Recipe("model: m\ndata: { train: a.jsonl }\noutput: o").data.usesCache)
+    let without = try Recipe("model: m\ndata: { train: a.jsonl, cache: false }\noutput: o")
+    #expect(!without.data.usesCache)
+    #expect(try !Recipe(without.yaml).data.usesCache)
+  }
+
   @Test func keysAreSetFromTheCommandLine() throws {
     let recipe = try Recipe(
       Self.full,

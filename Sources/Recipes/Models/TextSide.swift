@@ -15,8 +15,12 @@ public struct TextSide: Sendable {
   /// Reads the tokenizer and templates of a Hugging Face folder or a .gguf file.
   ///
   /// - Throws: `CheckpointError`, `TokenizerError` or `TemplateError` that names the file and the key.
-  public init(_ url: URL) throws {
-    let files = try TokenizerFiles(url)
+  public init(_ url: URL) throws { try self.init(try TokenizerFiles(url)) }
+
+  /// The tokenizer and templates of files that were read.
+  ///
+  /// - Throws: `TokenizerError` or `CheckpointError` that names the key.
+  public init(_ files: TokenizerFiles) throws {
     path = files.path
     templates = ChatTemplateSet(files.chatTemplates)
     switch files.vocabulary {

@@ -22,14 +22,13 @@ public struct TunePlan: Sendable {
   public let training: EncodingReport
   /// The same of the evaluation samples.
   public let evaluation: EncodingReport?
+  /// What encoding did to the data and whether it was done at all, in words.
+  public let dataNotes: [String]
   /// Steps to take.
   public let totalSteps: Int
 
   /// The share of numbers that are tuned, in percent.
   public var percentage: Double { 100 * Double(trainableParameters) / Double(max(1, totalParameters)) }
-
-  /// What encoding did to the data, in words.
-  public var dataNotes: [String] { ["training data: \(training)"] + (evaluation.map { ["evaluation data: \($0)"] } ?? []) }
 
   /// The plan in one line.
   public var summary: String {
@@ -92,9 +91,7 @@ public final class TuneRun {
     observe: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws -> TuneResult {
     let url = try store.resolve(recipe.model)
-    let text = try loaded?.text ?? TextSide(url)
-    let stops = try loaded?.stopTokens ?? LoadedModel.stopTokens(ModelFiles(url), tokenizer: text.tokenizer)
-    let (training, evaluation) = try encode(text, stopTokens: stops)
+    let data = try encode(url, loaded)
     let model = try loaded ?? LoadedModel(recipe.model, options: recipe.train.model, store: store)
     try RandomState.seed(recipe.train.options.seed)
     let adapter = try install(in: model)
@@ -104,12 +101,14 @@ public final class TuneRun {
     try prepareFolder(resuming: resuming)
     let trainer = try Trainer(
       model: model.model, part: TunedAdapter(adapter, base: recipe.model), objective: recorder(objective),
-      loader: try loader(training), evalSamples: evaluation?.samples ?? [], options: recipe.train.options, output: output,
+      loader: try loader(data.training), evalSamples: data.evaluation?.samples ?? [], options: recipe.train.options,
+      output: output,
       shouldStop: shouldStop, observe: observe)
     let (total, trainable) = model.model.parameterCount()
     let plan = TunePlan(
       totalParameters: total, trainableParameters: trainable, dtype: model.model.dtype, device: model.model.device,
-      training: training.report, evaluation: evaluation?.report, totalSteps: trainer.totalSteps)
+      training: data.training.report, evaluation: data.evaluation?.report, dataNotes: data.notes,
+      totalSteps: trainer.totalSteps)
     announce(plan)
     let result = try trainer.run(resuming: resuming)
     try adapter.setTrainable(false)
@@ -119,24 +118,18 @@ public final class TuneRun {
     return summary
   }
 
-  private func encode(
-    _ text: TextSide, stopTokens: Set<Int32>
-  ) throws -> (training: EncodedDataset, evaluation: EncodedDataset?) {
-    var settings = recipe.data.encoding
-    settings.stopTokens = stopTokens
-    var training = try Dataset.load(recipe.data.train)
-    var evaluation = recipe.data.eval.isEmpty ? nil : try Dataset.load(recipe.data.eval)
-    if let share = recipe.data.evalSplit {
-      let parts = try training.split(evalShare: share, seed: recipe.train.options.seed)
-      (training, evaluation) = (parts.train, parts.eval)
-    }
-    let hasTools = training.samples.contains { $0.tools != nil }
-    let encoder = try SampleEncoder(
-      tokenizer: text.tokenizer, renderer: try text.template(hasTools: hasTools), settings: settings)
-    return (
-      try training.encoded(with: encoder, strict: recipe.data.isStrict),
-      try evaluation?.encoded(with: encoder, strict: recipe.data.isStrict)
-    )
+  /// The data of the run as tokens, from the cache where they are there. The weights are not read.
+  ///
+  /// - Throws: an error of the part that failed.
+  public func encode() throws -> RunData { try encode(try store.resolve(recipe.model), nil) }
+
+  private func encode(_ url: URL, _ loaded: LoadedModel?) throws -> RunData {
+    let files = try TokenizerFiles(url)
+    let text = try loaded?.text ?? TextSide(files)
+    let stops = try loaded?.stopTokens ?? LoadedModel.stopTokens(ModelFiles(url), tokenizer: text.tokenizer)
+    let encoder = RunEncoder(
+      recipe: recipe.data, seed: recipe.train.options.seed, text: text, files: files, stopTokens: stops, cache: store.tokenCache)
+    return try encoder.run()
   }
 
   private func install(in model: LoadedModel) throws -> Adapter {

@@ -26,6 +26,9 @@ struct Tune: ParsableCommand {
   @Flag(help: "Check the recipe and its paths, and stop.")
   var check = false
 
+  @Flag(help: "Encode the data anew, and keep nothing of it: data.cache=false.")
+  var noCache = false
+
   @Flag(help: "Print the result as JSON.")
   var json = false
 
@@ -34,7 +37,7 @@ struct Tune: ParsableCommand {
   }
 
   func run() throws {
-    let recipe = try Recipe(contentsOf: URL(filePath: recipe), overrides: settings)
+    let recipe = try Recipe(contentsOf: URL(filePath: recipe), overrides: settings + (noCache ? ["data.cache=false"] : []))
     let run = TuneRun(recipe)
     try run.check(resuming: resume, overwriting: overwrite)
     if check {
@@ -64,7 +67,8 @@ struct Tune: ParsableCommand {
   /// What the user typed, with `--resume`.
   private var resumeCommand: String {
     let settings = settings.flatMap { ["--set", $0] }
-    return (["attune", "tune", recipe] + settings + ["--resume"]).map(shellQuoted).joined(separator: " ")
+    return (["attune", "tune", recipe] + settings + (noCache ? ["--no-cache"] : []) + ["--resume"]).map(shellQuoted).joined(
+      separator: " ")
   }
 
   private func finish(_ run: TuneRun, _ result: TuneResult) throws {
