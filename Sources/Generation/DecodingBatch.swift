@@ -20,7 +20,7 @@ struct DecodingBatch {
   /// Passes the prompts through the model, as many columns at a time as keep a pass to `tokensPerPass` tokens.
   ///
   /// - Returns: nil where `shouldStop` said so between two passes.
-  /// - Throws: ``TorchError`` where there are no prompts, or of an operation.
+  /// - Throws: `TorchError` where there are no prompts, or of an operation.
   init?(_ model: any CausalLM, prompts: [[Int32]], tokensPerPass: Int, shouldStop: () -> Bool) throws(TorchError) {
     var places: [[Int32]: Int] = [:]
     var rows: [[Int32]] = []

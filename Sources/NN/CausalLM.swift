@@ -69,10 +69,10 @@ public struct ModelInput {
 
   /// One flat row of samples laid end to end, each with positions from 0 and eyes for itself only.
   ///
-  /// - Parameter multiple: the row is filled up to a multiple of this with a sample that nobody looks at. Kernels are made for
-  ///   each length of row: rows of few lengths save the time and memory of making thousands.
+  /// It is filled up to a multiple of `multiple` with a sample that nobody looks at. Kernels are made for each length of row: rows
+  /// of few lengths save the time and memory of making thousands.
   ///
-  /// - Throws: ``TorchError`` where tokens and positions are not equally many, or the segments do not add up to them.
+  /// - Throws: `TorchError` where tokens and positions are not equally many, or the segments do not add up to them.
   public init(
     flat tokens: [Int32], positions: [Int32], segments: [Int], filledTo multiple: Int = 1, device: Device = .cpu
   ) throws(TorchError) {

@@ -12,7 +12,7 @@ public final class LayerCache {
 
   /// Adds k, v [B, Hk, S, D] and returns all that is held, as views [B, Hk, K, D].
   ///
-  /// - Throws: ``TorchError`` where rows, heads or features differ from what is held; the length is then as before.
+  /// - Throws: `TorchError` where rows, heads or features differ from what is held; the length is then as before.
   func append(_ k: Tensor, _ v: Tensor) throws(TorchError) -> (keys: Tensor, values: Tensor) {
     let place = length..<length + (try k.size(2))
     keys = try write(k, into: keys, at: place)

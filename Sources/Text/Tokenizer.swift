@@ -5,7 +5,9 @@ public protocol Tokenizer: Sendable {
 
   /// The ids of `text`. Special tokens written out in the text are recognised, as Hugging Face `tokenizers` does.
   ///
-  /// - Parameter addSpecialTokens: also what the model's post-processor puts around a text (BOS, EOS).
+  /// - Parameters:
+  ///   - text: what is encoded.
+  ///   - addSpecialTokens: also what the model's post-processor puts around a text (BOS, EOS).
   func encode(_ text: String, addSpecialTokens: Bool) -> [Int32]
 
   /// The text of `ids`. Ids outside the vocabulary and bytes that are not UTF-8 become U+FFFD.

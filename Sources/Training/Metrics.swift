@@ -43,7 +43,9 @@ public final class MetricsLog {
 
   /// Starts a log, or goes on with the one that is there.
   ///
-  /// - Parameter step: rows after this step are dropped: the run goes on from there.
+  /// - Parameters:
+  ///   - url: the file.
+  ///   - step: rows after this step are dropped: the run goes on from there.
   /// - Throws: `CheckpointError` where the file cannot be written.
   public init(_ url: URL, keepingUntil step: Int) throws {
     self.url = url

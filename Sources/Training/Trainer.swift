@@ -43,8 +43,10 @@ public final class Trainer {
   /// - Parameters:
   ///   - model: the model, with `part` installed and nothing else taking gradients.
   ///   - part: what is tuned.
+  ///   - objective: what is minimised.
   ///   - loader: the training data.
   ///   - evalSamples: the evaluation data; empty for none.
+  ///   - options: steps, rates and intervals.
   ///   - output: the run's folder.
   ///   - shouldStop: asked between steps; where true, the run saves and throws ``TrainingInterrupted``.
   ///   - observe: told what happens.

@@ -96,6 +96,7 @@ public struct Quickstart {
   /// Runs it.
   ///
   /// - Parameters:
+  ///   - shouldStop: asked between steps; where true, the run saves and stops.
   ///   - say: told in words what happens.
   ///   - observe: told what training does.
   /// - Throws: an error of the part that failed; `TrainingInterrupted` when asked to stop.

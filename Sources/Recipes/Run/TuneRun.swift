@@ -47,9 +47,7 @@ public final class TuneRun {
   public let output: URL
   private let store: ModelStore
 
-  /// A run of `recipe`. Nothing is read yet.
-  ///
-  /// - Parameter store: where model names are looked up.
+  /// A run of `recipe`, whose model's name is looked up in `store`. Nothing is read yet.
   public init(_ recipe: Recipe, store: ModelStore = .standard) {
     (self.recipe, self.store) = (recipe, store)
     output = URL(filePath: recipe.output).standardizedFileURL
@@ -81,8 +79,11 @@ public final class TuneRun {
   /// Trains, and leaves the run's files in its folder.
   ///
   /// - Parameters:
-  ///   - model: the model, where it is loaded already.
+  ///   - loaded: the model, where it is loaded already.
+  ///   - resuming: go on from the newest checkpoint.
+  ///   - shouldStop: asked between steps; where true, the run saves and stops.
   ///   - announce: told the plan before the first step.
+  ///   - observe: told what training does.
   /// - Throws: an error of the part that failed; `TrainingInterrupted` when asked to stop.
   @discardableResult
   public func run(
