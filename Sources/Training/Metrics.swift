@@ -70,8 +70,13 @@ public final class MetricsLog {
       throw TrainingError("\(url.path) has gone; the run needs it to write its metrics")
     }
     defer { try? file.close() }
-    try file.seekToEnd()
-    try file.write(contentsOf: Data(try MetricsLog.line(row).utf8))
+    let line = Data(try MetricsLog.line(row).utf8)
+    do {
+      try file.seekToEnd()
+      try file.write(contentsOf: line)
+    } catch {
+      throw TrainingError("\(url.path) cannot be written: \(error.localizedDescription)")
+    }
   }
 }
 

@@ -12,7 +12,7 @@ public struct ValidationReport: Sendable, Hashable, Codable, CustomStringConvert
 
   /// The report for a terminal.
   public var description: String {
-    let head = "\(goodRows) good rows"
+    let head = counted(goodRows, "good row")
     return badRows.isEmpty ? head : head + "\n" + badRows.description
   }
 }
