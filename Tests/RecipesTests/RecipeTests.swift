@@ -105,6 +105,7 @@ import Tuners
     ("model: smollm2-135m-instruct", "modle: x", "did you mean “model”"),
     ("  max_length: 256", "  max_length: 256\n  eval_split: 0.1", "eval_split"),
     ("format: alpaca", "format: alpacca", "did you mean “alpaca”"),
+    ("seed: 7", "seed: 7\n  seed: 8", "“seed” is given twice"),
   ])
   func whatIsWrongIsNamedWithItsLine(_ right: String, _ wrong: String, _ expected: String) throws {
     let text = Self.full.replacing(right, with: wrong)

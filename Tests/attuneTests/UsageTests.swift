@@ -100,6 +100,17 @@ import Text
     #expect(try Program.run("merge", "--model", pickle.path, "--output", "x", in: folder).errors.contains("is a pickle"))
   }
 
+  @Test func anAdapterOfAModelOfAnotherNameIsNoted() throws {
+    let arguments = ["--prompt", "a", "--raw", "--max-new-tokens", "1", "--adapter", Goldens.url("adapters/lora").path]
+    let own = try TinyModels.folder("llama-tied", in: folder)
+    let fitting = try run(["generate", "--model", own.path] + arguments)
+    #expect(fitting.status == 0 && !fitting.errors.contains("note:"))
+    let other = folder.url.appending(path: "other")
+    try FileManager.default.copyItem(at: own, to: other)
+    let noted = try run(["generate", "--model", other.path] + arguments)
+    #expect(noted.status == 0 && noted.errors.contains("was made for the model “llama-tied”"))
+  }
+
   @Test func aMissingAdapterIsNamed() throws {
     let model = try TinyModels.folder("llama-tied", in: folder).path
     let missing = try Program.run("generate", "--model", model, "--adapter", "nowhere", "--prompt", "a", in: folder)

@@ -32,6 +32,9 @@ final class RecipeNode {
     var root: Node
     do {
       root = try Yams.compose(yaml: text) ?? .mapping([:])
+    } catch let YamlError.duplicatedKeysInMapping(keys, context) {
+      let names = keys.map { "“\($0)”" }.joined(separator: ", ")
+      throw RecipeError("\(file):\(context.mark.line): \(names) is given twice; keep one")
     } catch {
       throw RecipeError("\(file) is not YAML: \(error)".trimmingCharacters(in: .whitespacesAndNewlines))
     }
