@@ -91,7 +91,8 @@ struct ReferenceRun {
     change(&options)
     let trainer = try Trainer(
       model: adapters.model, part: TunedAdapter(adapter, base: base), objective: SupervisedFineTuning(),
-      loader: try loader(packedLength: packedLength, order: order), evalSamples: evalSamples, options: options, output: output, shouldStop: shouldStop, observe: observe)
+      loader: try loader(packedLength: packedLength, order: order), evalSamples: evalSamples, options: options, output: output,
+      shouldStop: shouldStop, observe: observe)
     return (trainer, adapter)
   }
 }
