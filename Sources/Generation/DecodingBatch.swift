@@ -14,7 +14,7 @@ struct DecodingBatch {
   /// Passes the prompts through the model, at most `tokensPerPass` tokens at a time.
   ///
   /// - Returns: nil where `shouldStop` said so between two passes.
-  /// - Throws: ``TorchError`` where there are no prompts, or of an operation.
+  /// - Throws: `TorchError` where there are no prompts, or of an operation.
   init?(_ model: any CausalLM, prompts: [[Int32]], tokensPerPass: Int, shouldStop: () -> Bool) throws(TorchError) {
     var places: [[Int32]: Int] = [:]
     var rows: [[Int32]] = []

@@ -31,7 +31,7 @@ public struct AttentionPlan {
   ///   - past: tokens in the longest row of the cache before it.
   ///   - window: a token sees itself and the `window` − 1 before it; nil for all before it.
   ///   - device: where the tensors live.
-  /// - Throws: ``TorchError`` where segments or padded rows are to follow tokens of a cache, or the window holds no token.
+  /// - Throws: `TorchError` where segments or padded rows are to follow tokens of a cache, or the window holds no token.
   public init(
     _ pattern: AttentionPattern, queries: Int, past: Int, window: Int? = nil, device: Device = .cpu
   ) throws(TorchError) {

@@ -52,7 +52,7 @@ final class BlockPool {
 
   /// The memory of a layer with room for every block, for keys and values like `k` [.., Hk, D].
   ///
-  /// - Throws: ``TorchError`` where heads or features differ from what the layer holds.
+  /// - Throws: `TorchError` where heads or features differ from what the layer holds.
   func memory(_ layer: Int, for k: Tensor) throws(TorchError) -> KeyValueBlocks {
     let shape = k.shape
     if layers[layer] == nil {

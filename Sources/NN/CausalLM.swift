@@ -77,7 +77,7 @@ public struct ModelInput {
   ///   - multiple: the row is filled up to a multiple of this with a sample that nobody looks at. Kernels are made for each
   ///     length of row: rows of few lengths save the time and memory of making thousands.
   ///
-  /// - Throws: ``TorchError`` where tokens and positions are not equally many, or the segments do not add up to them.
+  /// - Throws: `TorchError` where tokens and positions are not equally many, or the segments do not add up to them.
   public init(
     flat tokens: [Int32], positions: [Int32], segments: [Int], cache: KVCache? = nil, filledTo multiple: Int = 1,
     device: Device = .cpu

@@ -42,7 +42,7 @@ public final class KVCache {
 
   /// A cache of `count` rows that all start with what this one-row cache holds, which is neither computed nor copied again.
   ///
-  /// - Throws: ``TorchError`` where this cache has several rows.
+  /// - Throws: `TorchError` where this cache has several rows.
   public func repeated(_ count: Int) throws(TorchError) -> KVCache {
     guard rows.count <= 1 else {
       throw TorchError(operation: "cache", message: "a cache of \(rows.count) rows cannot be repeated; it must have one")
@@ -54,7 +54,7 @@ public final class KVCache {
 
   /// Keeps the rows at `indices`, in that order and as often as they are named, and drops the others.
   ///
-  /// - Throws: ``TorchError`` where there is no such row.
+  /// - Throws: `TorchError` where there is no such row.
   public func keep(rows indices: [Int]) throws(TorchError) {
     try check(indices)
     let kept = indices.map { rows[$0] }
@@ -74,7 +74,7 @@ public final class KVCache {
 
   /// Takes over the rows of a ``sibling()``, behind its own.
   ///
-  /// - Throws: ``TorchError`` where the other is no sibling.
+  /// - Throws: `TorchError` where the other is no sibling.
   public func append(_ other: KVCache) throws(TorchError) {
     guard other.pool === pool else {
       throw TorchError(operation: "cache", message: "the rows of a cache can join only a cache that it is a sibling of")
@@ -92,7 +92,7 @@ extension KVCache {
   /// Puts k, v [Σ counts, Hk, D] behind the rows from `first` on, `counts` tokens each; rows that are not there yet begin.
   ///
   /// - Returns: the layer's memory and, for those rows, where their tokens were before and are now.
-  /// - Throws: ``TorchError`` where heads or features differ from what is held; the lengths are then as before.
+  /// - Throws: `TorchError` where heads or features differ from what is held; the lengths are then as before.
   fileprivate func put(
     _ k: Tensor, _ v: Tensor, counts: [Int], from first: Int, layer: Int
   ) throws(TorchError) -> (memory: KeyValueBlocks, table: BlockTable) {
@@ -168,7 +168,7 @@ public struct LayerCache {
 
   /// Puts k, v [B, S, Hk, D] behind the B rows and looks from q [B, S, H, D] at all they hold → [B, S, H, D].
   ///
-  /// - Throws: ``TorchError`` where rows, heads or features differ from what is held; the lengths are then as before.
+  /// - Throws: `TorchError` where rows, heads or features differ from what is held; the lengths are then as before.
   func attend(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, window: Int?, scale: Double
   ) throws(TorchError) -> Tensor {

@@ -5,7 +5,9 @@ public protocol Tokenizer: Sendable {
 
   /// The ids of `text`. Special tokens written out in the text are recognised, as Hugging Face `tokenizers` does.
   ///
-  /// - Parameter addSpecialTokens: also what the model's post-processor puts around a text (BOS, EOS).
+  /// - Parameters:
+  ///   - text: what is encoded.
+  ///   - addSpecialTokens: also what the model's post-processor puts around a text (BOS, EOS).
   func encode(_ text: String, addSpecialTokens: Bool) -> [Int32]
 
   /// The ids of `text`, without the special tokens that surround a text, and the UTF-8 offset at which each of them begins.

@@ -43,8 +43,10 @@ public final class Trainer {
   /// - Parameters:
   ///   - model: the model, with `part` installed and nothing else taking gradients.
   ///   - part: what is tuned.
+  ///   - objective: what is minimised.
   ///   - loader: the training data.
   ///   - evalSamples: the evaluation data; empty for none.
+  ///   - options: steps, rates and intervals.
   ///   - output: the run's folder.
   ///   - shouldStop: asked between steps; where true, the run saves and throws ``TrainingInterrupted``.
   ///   - observe: told what happens.
@@ -92,6 +94,8 @@ public final class Trainer {
       endedEarly = try evaluateIfDue(log)
       try saveIfDue()
     }
+    // The last evaluation was cut short, so the run has not ended.
+    if evaluator != nil, state.evaluatedStep != state.step, shouldStop() { throw try interrupt() }
     if options.loadsBestAtEnd, state.best != nil { try part.restore(from: bestFolder) }
     return TrainingResult(state: state, totalSteps: totalSteps, rows: log.rows, evalLoss: evalLoss)
   }
@@ -100,7 +104,7 @@ public final class Trainer {
     let (checkpoint, damaged) = checkpoints.latest()
     for problem in damaged { observe(.warning("passed over a damaged checkpoint: \(problem)")) }
     guard let checkpoint else {
-      throw TrainingError("\(checkpoints.folder.path) holds no whole checkpoint to go on from; start without --resume")
+      throw TrainingError("\(checkpoints.folder.path) holds no whole checkpoint to go on from; start anew with --overwrite")
     }
     state = try CheckpointFolder.restore(checkpoint, optimizer: optimizer, part: part)
     try feed.restore(state.position)

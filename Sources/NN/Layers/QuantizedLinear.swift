@@ -15,7 +15,7 @@ public final class QuantizedLinear: Module, Projection {
 
   /// The projection `dense` in 8 bits.
   ///
-  /// - Throws: ``TorchError`` where its weight is not on the CPU.
+  /// - Throws: `TorchError` where its weight is not on the CPU.
   public init(_ dense: any Projection) throws(TorchError) {
     let weight = try dense.denseWeight()
     (numbers, scales) = try weight.quantized()
@@ -46,7 +46,7 @@ public final class QuantizedLinear: Module, Projection {
 extension Module {
   /// Puts every dense projection of this module into 8 bits. For models that only generate, before adapters are laid over.
   ///
-  /// - Throws: ``TorchError`` where a weight is not on the CPU.
+  /// - Throws: `TorchError` where a weight is not on the CPU.
   public final func quantizeProjections() throws(TorchError) {
     for (_, slot) in projections() where slot.value is Linear || slot.value is Conv1D {
       slot.value = try QuantizedLinear(slot.value)

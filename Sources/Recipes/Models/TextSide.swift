@@ -25,8 +25,13 @@ public struct TextSide: Sendable {
     templates = ChatTemplateSet(files.chatTemplates)
     switch files.vocabulary {
     case .tokenizerJSON(let bytes):
-      tokenizer = try BPETokenizer(tokenizerJSON: bytes, configJSON: files.config.map { Array($0.text().utf8) })
-    case .gguf(let metadata): tokenizer = try BPETokenizer(try metadata.vocabulary())
+      let config = files.config.map { Array($0.text().utf8) }
+      do throws(TokenizerError) { tokenizer = try BPETokenizer(tokenizerJSON: bytes, configJSON: config) } catch {
+        throw error.located(at: path + "/")
+      }
+    case .gguf(let metadata):
+      let vocabulary = try metadata.vocabulary()
+      do throws(TokenizerError) { tokenizer = try BPETokenizer(vocabulary) } catch { throw error.located(at: path + ": ") }
     }
   }
 

@@ -33,8 +33,8 @@ public struct TunePlan: Sendable {
   /// The plan in one line.
   public var summary: String {
     let share = String(format: "%.4f", percentage)
-    return "\(trainableParameters) of \(totalParameters) parameters trained (\(share) %), \(training.encoded) samples, "
-      + "\(totalSteps) steps, \(dtype.rawValue) on \(device)"
+    return "\(trainableParameters) of \(totalParameters) parameters trained (\(share) %), "
+      + "\(counted(training.encoded, "sample")), \(counted(totalSteps, "step")), \(dtype.rawValue) on \(device)"
   }
 }
 
@@ -42,17 +42,17 @@ public struct TunePlan: Sendable {
 public final class TuneRun {
   /// The recipe.
   public let recipe: Recipe
-  /// The run's folder.
-  public let output: URL
+  private let folder: RunFolder
   private let store: ModelStore
 
-  /// A run of `recipe`. Nothing is read yet.
-  ///
-  /// - Parameter store: where model names are looked up.
+  /// A run of `recipe`, whose model's name is looked up in `store`. Nothing is read yet.
   public init(_ recipe: Recipe, store: ModelStore = .standard) {
     (self.recipe, self.store) = (recipe, store)
-    output = URL(filePath: recipe.output).standardizedFileURL
+    folder = RunFolder(recipe.output)
   }
+
+  /// The run's folder.
+  public var output: URL { folder.url }
 
   /// Where the adapter is written at the end.
   public var adapterFolder: URL { output.appending(path: "adapter") }
@@ -65,24 +65,23 @@ public final class TuneRun {
   /// - Throws: ``RecipeError`` that names key and path.
   public func check(resuming: Bool, overwriting: Bool) throws {
     let manager = FileManager.default
-    _ = try store.resolve(recipe.model)
+    do { _ = try store.resolve(recipe.model) } catch let error as RecipeError { throw RecipeError("model: \(error)") }
     for source in recipe.data.train + recipe.data.eval where !manager.fileExists(atPath: source.path) {
       throw RecipeError("data: there is no file “\(source.path)” in \(manager.currentDirectoryPath)")
     }
     if let folder = recipe.method.initFrom { _ = try AdapterFolder.configuration(URL(filePath: folder)) }
-    let holdsRun = manager.fileExists(atPath: output.appending(path: "metrics.jsonl").path)
-    if resuming, !holdsRun { throw RecipeError("output: \(recipe.output) holds no run to go on with; start without --resume") }
-    if holdsRun, !resuming, !overwriting {
-      throw RecipeError("output: \(recipe.output) holds a run already; --resume goes on with it, --overwrite starts anew")
-    }
+    try folder.check(resuming: resuming, overwriting: overwriting)
   }
 
   /// Trains, and leaves the run's files in its folder.
   ///
   /// - Parameters:
-  ///   - model: the model, where it is loaded already.
-  ///   - measuredBy: what stands between trainer and objective, where steps are measured.
+  ///   - loaded: the model, where it is loaded already.
+  ///   - resuming: go on from the newest checkpoint.
+  ///   - recorder: what stands between trainer and objective, where steps are measured.
+  ///   - shouldStop: asked between steps; where true, the run saves and stops.
   ///   - announce: told the plan before the first step.
+  ///   - observe: told what training does.
   /// - Throws: an error of the part that failed; `TrainingInterrupted` when asked to stop.
   @discardableResult
   public func run(
@@ -98,7 +97,7 @@ public final class TuneRun {
     guard let objective = Objectives.make(recipe.objective) else {
       throw RecipeError("there is no objective “\(recipe.objective)”")
     }
-    try prepareFolder(resuming: resuming)
+    try folder.prepare(recipe: recipe.yaml, resuming: resuming)
     let trainer = try Trainer(
       model: model.model, part: TunedAdapter(adapter, base: recipe.model), objective: recorder(objective),
       loader: try loader(data.training), evalSamples: data.evaluation?.samples ?? [], options: recipe.train.options,
@@ -143,19 +142,6 @@ public final class TuneRun {
     let plan = BatchPlan(
       batchSize: train.batchSize, packedLength: packed, order: recipe.data.order, seed: train.options.seed)
     return try DataLoader(dataset, plan: plan, epochs: train.epochs)
-  }
-
-  /// Makes the run's folder and writes the resolved recipe; a run that starts anew removes what an older one left.
-  private func prepareFolder(resuming: Bool) throws {
-    let manager = FileManager.default
-    if !resuming {
-      for name in ["checkpoints", "best", "adapter", "metrics.jsonl", "report.html", "summary.json"] {
-        let url = output.appending(path: name)
-        if manager.fileExists(atPath: url.path) { try manager.removeItem(at: url) }
-      }
-    }
-    try manager.createDirectory(at: output, withIntermediateDirectories: true)
-    try AtomicFile.write(recipe.yaml, to: output.appending(path: "recipe.yaml"))
   }
 }
 

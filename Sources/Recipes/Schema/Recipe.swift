@@ -34,9 +34,12 @@ public struct Recipe: Sendable {
   ///   - overrides: `key.path=value` pairs that replace what stands there.
   /// - Throws: ``RecipeError`` with file, line and key.
   public init(contentsOf url: URL, overrides: [String] = []) throws {
-    guard let data = FileManager.default.contents(atPath: url.path) else {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) else {
       throw RecipeError("there is no recipe at \(url.path)")
     }
+    guard !isFolder.boolValue else { throw RecipeError("\(url.path) is a folder; name the recipe, a YAML file") }
+    guard let data = FileManager.default.contents(atPath: url.path) else { throw RecipeError("\(url.path) cannot be read") }
     guard let text = String(validating: data, as: UTF8.self) else { throw RecipeError("\(url.path) is not UTF-8 text") }
     try self.init(text, file: url.lastPathComponent, overrides: overrides)
   }

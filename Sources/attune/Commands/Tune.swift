@@ -44,23 +44,32 @@ struct Tune: ParsableCommand {
       try Terminal.output.write(recipe.yaml)
       return
     }
-    try StopSignal.handling { try train(run) }
+    try train(run)
   }
 
   private func train(_ run: TuneRun) throws {
     let progress = TrainingProgress(Terminal.error)
+    defer { StopSignal.endHandling() }
     do {
       let result = try run.run(
         resuming: resume, shouldStop: { StopSignal.isSet },
         announce: { plan in
           plan.dataNotes.forEach(progress.say)
           progress.say(plan.summary)
+          // Before this there is nothing to save, and a signal ends the program at once.
+          StopSignal.beginHandling()
         }, observe: progress.observe)
       try finish(run, result)
     } catch let stop as TrainingInterrupted {
       progress.say("stopped after step \(stop.step); everything is in \(stop.checkpoint)")
       progress.say("go on with: \(resumeCommand)")
       throw Interrupted()
+    } catch {
+      if let checkpoint = progress.checkpoint {
+        progress.say("the run ends; its newest checkpoint is \(checkpoint)")
+        progress.say("once what follows is mended, go on with: \(resumeCommand)")
+      }
+      throw error
     }
   }
 

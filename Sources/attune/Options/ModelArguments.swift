@@ -31,6 +31,7 @@ struct ModelArguments: ParsableArguments {
     let model = try LoadedModel(model.name, options: options)
     try model.load(adapters: adapter)
     Log.loaded(model.weights, since: start)
+    try noteOtherBases()
     return model
   }
 
@@ -40,7 +41,24 @@ struct ModelArguments: ParsableArguments {
     let weights = try ModelWeights(ModelStore.standard.resolve(model.name), options: machine.options)
     try weights.load(adapters: adapter)
     Log.loaded(weights, since: start)
+    try noteOtherBases()
     return weights
+  }
+
+  /// Says where an adapter was made for a model of another name, since its shapes may fit all the same.
+  private func noteOtherBases() throws {
+    for folder in adapter {
+      guard let base = try AdapterFolder.baseModel(ModelWeights.adapterFolder(folder)) else { continue }
+      if Self.bareName(base) != Self.bareName(model.name) {
+        Log.line("note: the adapter \(folder) was made for the model “\(base)”; is this the same?")
+      }
+    }
+  }
+
+  /// The last part of a name or path, without `.gguf`, in lower case.
+  private static func bareName(_ model: String) -> String {
+    let name = URL(filePath: model).lastPathComponent.lowercased()
+    return name.hasSuffix(".gguf") ? String(name.dropLast(5)) : name
   }
 }
 
