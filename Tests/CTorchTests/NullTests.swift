@@ -86,7 +86,7 @@ import Testing
         ct_count(some, nil), ct_dtype_of(some, nil), ct_device_of(some, nil), ct_is_contiguous(some, nil), ct_data(some, nil),
         ct_item(some, nil), ct_storage_id(some, nil), ct_requires_grad(some, nil), ct_equal(some, some, nil),
         ct_sort(some, 0, true, nil, &other), ct_sort(some, 0, true, &other, nil), ct_topk(some, 1, 0, &other, nil),
-        ct_linears(some, [ct_linear_weight(weight: some, scales: none, bias: none)], 1, nil), ct_quantize(some, nil, &other),
+        ct_linears(some, [ct_linear_weight(weight: some, scales: Self.none, bias: Self.none)], 1, nil), ct_quantize(some, nil, &other),
         ct_quantize(some, &other, nil), ct_expand_quantized(some, some, CT_FLOAT32, nil),
         ct_cached_attention(some, some, nil, some, 0, 1, nil),
         ct_grad(some, nil, &other), ct_grad(some, &has, nil), ct_random_state(ct_device(kind: CT_CPU, index: 0), nil),
