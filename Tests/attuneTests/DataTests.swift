@@ -67,8 +67,7 @@ import Text
 
   /// The second time the tokens come from the cache, and it is said so.
   @Test func encodingSaysWhetherTheCacheWasUsed() throws {
-    let rows = try folder.write(
-      #"{"messages": [{"role": "user", "content": "the"}, {"role": "assistant", "content": "and"}]}"#, to: "rows.jsonl")
+    let rows = try folder.write(#"{"prompt": "the", "completion": " sea"}"#, to: "rows.jsonl")
     let recipe = try folder.write("model: \(model)\ndata: { train: \(rows) }\noutput: \(folder.path("run"))\n", to: "recipe.yaml")
     let first = try Program.run("data", "encode", recipe, in: folder)
     #expect(first.status == 0, "\(first.errors)")
