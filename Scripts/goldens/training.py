@@ -1,5 +1,6 @@
 """Writes Tests/Goldens/training/: runs of 20 optimizer steps of transformers' Trainer on LoRA adapters of the tiny models, each repeated
-by a loop written out below, which must give the same losses. Run models.py first.
+by a loop written out below, which must give the same losses. Run models.py first. The run `packed` says which samples share a row; Trainer
+computes a row as a padded batch, the loop sample by sample, so in neither can one sample see another.
 
 Versions: requirements.txt. Seeds: samples 51, starting adapter 52. Order of samples: sequential, never shuffled.
 """
@@ -40,6 +41,8 @@ class Run:
     max_grad_norm: float = 1.0
     first_label_masked: bool = False
     """Sets each sample's first label to -100. transformers counts it for gpt2, though nothing predicts it, and not for llama."""
+    packed_length: int | None = None
+    """A batch is a row of samples that are at most this long together; None for `BATCH` samples a batch."""
 
 
 RUNS = {
@@ -47,6 +50,7 @@ RUNS = {
     "accumulation-4": Run("llama-tied", accumulation=4, max_grad_norm=0.65),
     "accumulation-4-remainder": Run("llama-tied", accumulation=4, samples=21, max_grad_norm=0.65),
     "cosine": Run("llama-tied", schedule="cosine", weight_decay=0.0),
+    "packed": Run("llama-tied", accumulation=2, max_grad_norm=0.65, packed_length=48),
     "gpt2": Run("gpt2", first_label_masked=True),
 }
 
@@ -56,15 +60,17 @@ ADAPTERS = {
 }
 
 
-class Samples(Dataset):
-    def __init__(self, rows: list[dict]):
-        self.rows = rows
+class Batches(Dataset):
+    """Items are whole batches, lists of samples, so that Trainer takes those that are planned here."""
+
+    def __init__(self, rows: list[dict], batches: list[list[int]]):
+        self.rows, self.batches = rows, batches
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.batches)
 
-    def __getitem__(self, index: int) -> dict:
-        return self.rows[index]
+    def __getitem__(self, index: int) -> list[dict]:
+        return [self.rows[i] for i in self.batches[index]]
 
 
 def make_samples() -> list[dict]:
@@ -120,14 +126,16 @@ class RecordingTrainer(Trainer):
 def train_with_trainer(run: Run, rows: list[dict]) -> tuple[list[dict], dict[str, torch.Tensor]]:
     with tempfile.TemporaryDirectory() as scratch:
         arguments = TrainingArguments(
-            output_dir=scratch, use_cpu=True, max_steps=STEPS, per_device_train_batch_size=BATCH,
+            output_dir=scratch, use_cpu=True, max_steps=STEPS, per_device_train_batch_size=1,
             gradient_accumulation_steps=run.accumulation, learning_rate=run.learning_rate, lr_scheduler_type=run.schedule,
             warmup_steps=run.warmup_steps, weight_decay=run.weight_decay, max_grad_norm=run.max_grad_norm,
             optim="adamw_torch", logging_steps=1, save_strategy="no", report_to="none", seed=0, disable_tqdm=True,
             remove_unused_columns=False, bf16=False, fp16=False, gradient_checkpointing=False,
         )  # fmt: skip
         model = start(run)
-        trainer = RecordingTrainer(model=model, args=arguments, train_dataset=Samples(rows), data_collator=collate)
+        trainer = RecordingTrainer(
+            model=model, args=arguments, train_dataset=Batches(rows, batches_of(run, rows)), data_collator=lambda items: collate(*items)
+        )
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         trainer.train()
@@ -139,10 +147,32 @@ def train_with_trainer(run: Run, rows: list[dict]) -> tuple[list[dict], dict[str
     return records, get_peft_model_state_dict(model)
 
 
-def steps_of(run: Run) -> list[list[list[int]]]:
-    """For each optimizer step the micro-batches, each the indices of its samples. An epoch's last step may be short."""
+def packed(lengths: list[int], capacity: int) -> list[list[int]]:
+    """Best fit decreasing: the longest sample first, each into the row with the least room that takes it; of several, the one that has
+    had that room longest."""
+    rows, room, since = [], [], []
+    for turn, sample in enumerate(sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))):
+        fitting = [row for row in range(len(rows)) if room[row] >= lengths[sample]]
+        if not fitting:
+            fitting = [len(rows)]
+            rows, room, since = [*rows, []], [*room, capacity], [*since, turn]
+        row = min(fitting, key=lambda row: (room[row], since[row]))
+        rows[row].append(sample)
+        room[row], since[row] = room[row] - lengths[sample], turn
+    return rows
+
+
+def batches_of(run: Run, rows: list[dict]) -> list[list[int]]:
+    """The batches of an epoch, each the indices of its samples."""
+    if run.packed_length is not None:
+        return packed([len(row["input_ids"]) for row in rows], run.packed_length)
     indices = list(range(run.samples))
-    batches = [indices[i : i + BATCH] for i in range(0, run.samples, BATCH)]
+    return [indices[i : i + BATCH] for i in range(0, run.samples, BATCH)]
+
+
+def steps_of(run: Run, rows: list[dict]) -> list[list[list[int]]]:
+    """For each optimizer step the micro-batches. An epoch's last step may be short."""
+    batches = batches_of(run, rows)
     epoch = [batches[i : i + run.accumulation] for i in range(0, len(batches), run.accumulation)]
     return [epoch[step % len(epoch)] for step in range(STEPS)]
 
@@ -155,13 +185,15 @@ def rate(run: Run, step: int) -> float:
 
 
 def train_by_hand(run: Run, rows: list[dict], dtype: torch.dtype) -> tuple[list[dict], dict, dict]:
-    """The same run with the loss, clipping, AdamW and the schedule written out."""
+    """The same run with the loss, clipping, AdamW and the schedule written out; samples that are packed go through the model alone."""
     model = start(run).to(dtype).train()
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
     first = {name: torch.zeros_like(p) for name, p in weights.items()}
     second = {name: torch.zeros_like(p) for name, p in weights.items()}
     records, gradients = [], {}
-    for step, micro_batches in enumerate(steps_of(run)):
+    for step, micro_batches in enumerate(steps_of(run, rows)):
+        if run.packed_length is not None:
+            micro_batches = [[i] for indices in micro_batches for i in indices]
         batches = [collate([rows[i] for i in indices]) for indices in micro_batches]
         tokens = sum(int((batch["labels"][:, 1:] != -100).sum()) for batch in batches)
         total = 0.0
@@ -214,11 +246,11 @@ def write_run(name: str, run: Run, samples: list[dict]) -> None:
         f"float64: loss {largest(records, exact, 'loss'):.1e} norm {largest(records, exact, 'grad_norm'):.1e}",
         f"weights {distance(final, final_exact):.1e}",
     )
-    settings = asdict(run) | {
-        "max_steps": STEPS, "batch_size": BATCH, "optimizer": "AdamW", "betas": [0.9, 0.999], "eps": 1e-8,
+    settings = {key: value for key, value in asdict(run).items() if value is not None} | {
+        "max_steps": STEPS, "batch_size": BATCH if run.packed_length is None else 1, "optimizer": "AdamW", "betas": [0.9, 0.999], "eps": 1e-8,
         "initial_adapter": f"{run.model}/initial_adapter",
     }  # fmt: skip
-    for row, micro_batches in zip(records, steps_of(run), strict=True):
+    for row, micro_batches in zip(records, steps_of(run, rows), strict=True):
         row["micro_batches"] = micro_batches
     note = "transformers 5.23.0 Trainer, peft 0.21.2, float32, sequential sampler"
     write_json(FOLDER / run.model / f"{name}.json", {"source": note, "settings": settings, "steps": records})

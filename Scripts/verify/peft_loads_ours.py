@@ -3,8 +3,9 @@
 Usage: peft_loads_ours.py BASE ADAPTER EXPECTED
   BASE      Hugging Face folder of the base model
   ADAPTER   folder with adapter_config.json and adapter_model.safetensors, written by Attune
-  EXPECTED  safetensors file with input_ids [B, S] int64 and logits [B, S, V] float32, computed by Attune with the adapter on;
-            attention_mask [B, S] int64 is used where present
+  EXPECTED  what Attune computed with the adapter on, in float32: the output of `attune score --adapter ADAPTER --dtype f32`
+            (.jsonl), or a safetensors file with input_ids [B, S] int64 and logits [B, S, V] float32; attention_mask [B, S] int64
+            is used where present
 
 Exit status: 0 all checks passed, 1 a check failed (the message says which), 2 bad usage. Versions: Scripts/goldens/requirements.txt.
 """
@@ -87,6 +88,31 @@ def check_logits(base: Path, adapter: Path, expected: dict[str, torch.Tensor]) -
     print(f"logits: largest difference {distance:.2e}, limit {TOLERANCE:g}; the adapter changes them by {effect:.2e}")
 
 
+def check_scores(base: Path, adapter: Path, lines: list[dict]) -> None:
+    """Compares the log-probabilities of the tokens of each line."""
+    model = PeftModel.from_pretrained(load_base(base), adapter).eval()
+
+    def scores(tokens: list[int]) -> torch.Tensor:
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([tokens])).logits[0, :-1].log_softmax(-1)
+        return logits.gather(1, torch.tensor(tokens[1:])[:, None])[:, 0]
+
+    distance = effect = 0.0
+    count = 0
+    for number, line in enumerate(lines, 1):
+        tokens, ours = line["tokens"], torch.tensor(line["logprobs"][1:])
+        theirs = scores(tokens)
+        with model.disable_adapter():
+            effect = max(effect, (scores(tokens) - theirs).abs().max().item())
+        here = (ours - theirs).abs().max().item()
+        if not here <= TOLERANCE:
+            fail(f"line {number}: log-probabilities differ by {here:.3g}; the limit is {TOLERANCE:g}")
+        distance, count = max(distance, here), count + len(ours)
+    if effect <= TOLERANCE:
+        fail(f"the adapter changes the scores by {effect:.3g} only: this would not notice an adapter that is ignored")
+    print(f"scores of {count} tokens: largest difference {distance:.2e}, limit {TOLERANCE:g}; the adapter changes them by {effect:.2e}")
+
+
 def main(arguments: list[str]) -> int:
     if len(arguments) != 3:
         print(__doc__, file=sys.stderr)
@@ -97,6 +123,13 @@ def main(arguments: list[str]) -> int:
         if not path.is_file():
             print(f"{path}: no such file", file=sys.stderr)
             return 2
+    if expected_path.suffix == ".jsonl":
+        lines = [json.loads(line) for line in expected_path.read_text(encoding="utf-8").splitlines()]
+        check_config(adapter)
+        check_keys(base, adapter)
+        check_scores(base, adapter, [line for line in lines if len(line["tokens"]) > 1])
+        print(f"OK: peft loads {adapter}")
+        return 0
     expected = load_file(expected_path)
     if missing := {"input_ids", "logits"} - expected.keys():
         fail(f"{expected_path}: no tensor {' and no tensor '.join(sorted(missing))}")

@@ -5,6 +5,7 @@
 #include "boundary.h"
 #include "ct_system.h"
 #include "dropout.h"
+#include "few_rows.h"
 #include "product.h"
 
 namespace {
@@ -128,6 +129,13 @@ at::Tensor composed(const at::Tensor &x, const at::Tensor &a, const at::Tensor &
   return at::linear(x, weight.matrix(), bias) + at::linear(low, b.to(x.scalar_type()));
 }
 
+/// A few rows without gradients: the base as fast as its weight can be read, the low-rank part in float32.
+at::Tensor decoded(const at::Tensor &x, const at::Tensor &a, const at::Tensor &b, const ct::LinearWeight &weight, double scale) {
+  const auto base = ct::few_rows_linears(x, {weight})[0];
+  const auto low = at::linear(x.to(at::kFloat), a).mul_(scale);
+  return at::linear(low, b).add_(base).to(x.scalar_type());
+}
+
 bool is_frozen(const Weight &weight, const std::optional<at::Tensor> &bias) {
   return !(at::GradMode::is_enabled() && (weight.stored.requires_grad() || (bias && bias->requires_grad())));
 }
@@ -161,6 +169,8 @@ ct_status ct_linear(ct_tensor x, ct_tensor weight, bool transposed, ct_tensor bi
     const Weight stored{ct::ref(weight), transposed};
     const auto offset = ct::optional(bias);
     check(input, stored, offset);
+    if (!transposed && ct::is_few_rows(input, {{stored.stored, {}, offset}}))
+      return ct::few_rows_linears(input, {{stored.stored, {}, offset}})[0];
     const bool packs = ct::tiled(input) && is_frozen(stored, offset) && stored.stored.stride(1) == 1 &&
                        input.numel() >= fewest_rows * input.size(-1);
     if (!packs) return at::linear(input, stored.matrix(), offset);
@@ -181,6 +191,8 @@ ct_status ct_low_rank_linear(ct_tensor x, ct_tensor weight, bool transposed, ct_
                 stored.inputs(), "]");
     TORCH_CHECK(first.scalar_type() == at::kFloat && second.scalar_type() == at::kFloat, "the factors are float32");
     TORCH_CHECK(dropout >= 0 && dropout < 1, "a dropout of ", dropout);
+    if (!at::GradMode::is_enabled() && !transposed && dropout == 0 && ct::is_few_rows(input, {{stored.stored, {}, offset}}))
+      return decoded(input, first, second, {stored.stored, {}, offset}, scale);
     const bool own = ct_fused_kernels() && input.is_cpu() && is_frozen(stored, offset) && stored.stored.stride(1) == 1 &&
                      (ct::tiled(input) || input.scalar_type() == at::kFloat) && input.numel() > 0;
     if (!own) return composed(input, first, second, stored, offset, scale, dropout);

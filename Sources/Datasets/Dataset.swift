@@ -67,9 +67,10 @@ public struct Dataset: Sendable {
   /// Reads sources whole. Rows are parsed on every core; their order is that of the files.
   ///
   /// - Parameters:
-  ///   - badRows: refuse or skip rows that cannot be read.
+  ///   - sources: the files, in the order their rows take.
+  ///   - policy: refuse or skip rows that cannot be read.
   ///   - listing: how many bad rows are described in full.
-  /// - Throws: ``DatasetError`` where a file cannot be used at all, ``BadRows`` where rows are bad and `badRows` is `refuse`.
+  /// - Throws: ``DatasetError`` where a file cannot be used at all, ``BadRows`` where rows are bad and `policy` is `refuse`.
   public static func load(
     _ sources: [DataSource], badRows policy: BadRowPolicy = .refuse, listing: Int = 20
   ) throws -> Dataset {

@@ -39,7 +39,7 @@ public struct ChoiceScorer {
 
   /// Σ ln p of the tokens of each choice of each item.
   ///
-  /// - Throws: ``GenerationError`` that names the item where a prompt or a choice is empty, has unknown tokens, or does not fit the
+  /// - Throws: `GenerationError` that names the item where a prompt or a choice is empty, has unknown tokens, or does not fit the
   ///   context; `TorchError`.
   public func logProbs(_ items: [ChoiceItem]) throws -> [[Double]] {
     for (index, item) in items.enumerated() { try check(item, index) }

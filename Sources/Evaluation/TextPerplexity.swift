@@ -47,7 +47,7 @@ public struct TextPerplexity {
   /// - Parameters:
   ///   - tokens: its tokens, two at least.
   ///   - byteCount: its length in UTF-8.
-  /// - Throws: ``EvaluationError`` for a text of one token; what ``Scorer`` throws.
+  /// - Throws: ``EvaluationError`` for a text of one token; what `Scorer` throws.
   public func run(_ tokens: [Int32], byteCount: Int) throws -> Outcome {
     guard tokens.count > 1, byteCount > 0 else {
       throw EvaluationError("a text of \(tokens.count) tokens and \(byteCount) bytes has no perplexity")

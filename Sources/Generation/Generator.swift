@@ -4,7 +4,7 @@ import Torch
 
 /// Continues prompts with a model, several at a time, each token passing through the model once.
 ///
-/// A sequence does not depend on the others it is generated with: prompts of different lengths are padded out of sight, each has
+/// A sequence does not depend on the others it is generated with: rows keep lengths of their own, without padding, each has
 /// random numbers of its own, and a finished one leaves the batch. (Kernels may add in another order for another number of rows:
 /// scores then differ by rounding. Models whose rotary frequencies follow the length of the batch, “dynamic”, do differ.)
 public struct Generator {
@@ -51,11 +51,9 @@ public struct Generator {
     var run = GenerationRun(
       generator: self, settings: settings, streams: streams ?? prompts.indices.map(UInt64.init), prompts: prompts,
       wantsLogProbs: wantsLogProbs, onText: onText)
-    // Prompts of like length go together, so that little is padded.
-    let order = prompts.indices.sorted { (prompts[$0].count, $0) < (prompts[$1].count, $1) }
     try model.inference {
-      for start in stride(from: 0, to: order.count, by: max(1, batchSize)) {
-        try run.generate(Array(order[start..<min(start + max(1, batchSize), order.count)]), shouldStop: shouldStop)
+      for start in stride(from: 0, to: prompts.count, by: max(1, batchSize)) {
+        try run.generate(Array(start..<min(start + max(1, batchSize), prompts.count)), shouldStop: shouldStop)
       }
     }
     return run.output

@@ -91,8 +91,7 @@ final class GPT2Stack: Module {
     }
     var x = try tokens.forward(input.tokens) + positions.forward(input.positions)
     if isTraining { x = try x.dropout(dropout) }
-    let plan = try AttentionPlan(
-      input.pattern, queries: x.shape[1], past: input.cache?.length ?? 0, device: x.device)
+    let plan = try AttentionPlan(input)
     for (index, layer) in layers.enumerated() {
       x = try layer.forward(x, plan: plan, cache: input.cache?.layers[index])
     }

@@ -189,9 +189,10 @@ final class GatedDecoderAttention: Module {
     _ x: Tensor, angles: (cos: Tensor, sin: Tensor), plan: AttentionPlan, cache: LayerCache?
   ) throws(TorchError) -> Tensor {
     let (rows, tokens) = (x.shape[0], x.shape[1])
-    var q = try query.forward(x).reshaped(rows, tokens, -1, headSize)
-    var k = try key.forward(x).reshaped(rows, tokens, -1, headSize)
-    let v = try value.forward(x).reshaped(rows, tokens, -1, headSize)
+    let parts = try project(x, through: query, key, value)
+    var q = try parts[0].reshaped(rows, tokens, -1, headSize)
+    var k = try parts[1].reshaped(rows, tokens, -1, headSize)
+    let v = try parts[2].reshaped(rows, tokens, -1, headSize)
     if let queryNorm, let keyNorm { (q, k) = (try queryNorm.forward(q), try keyNorm.forward(k)) }
     let attended = try plan.attend(
       try q.rotary(cos: angles.cos, sin: angles.sin), try k.rotary(cos: angles.cos, sin: angles.sin), v, cache: cache,
@@ -217,6 +218,7 @@ final class GatedFeedForward: Module {
   }
 
   func forward(_ x: Tensor) throws(TorchError) -> Tensor {
-    try down.forward(try activation.gate(try gate.forward(x), try up.forward(x)))
+    let parts = try project(x, through: gate, up)
+    return try down.forward(try activation.gate(parts[0], parts[1]))
   }
 }

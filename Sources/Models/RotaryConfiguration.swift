@@ -7,6 +7,7 @@ extension ModelConfiguration {
   /// - Parameters:
   ///   - headSize: features of a head.
   ///   - context: `max_position_embeddings`.
+  ///   - base: `rope_theta` where the configuration has none.
   public func rotary(headSize: Int, context: Int, base: Double = 10_000) throws(ModelError) -> RotaryEmbedding {
     let key = json["rope_parameters"].map(\.isNull) == false ? "rope_parameters" : "rope_scaling"
     let settings = ModelConfiguration(json[key] ?? .null, path: "\(path): \(key)")

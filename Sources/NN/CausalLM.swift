@@ -52,36 +52,42 @@ public struct ModelInput {
     self.cache = cache
   }
 
-  /// Full rows of equal length, after what the cache holds.
+  /// Full rows of equally many tokens, each after what its row of the cache holds.
   public init(rows: [[Int32]], cache: KVCache? = nil, device: Device = .cpu) throws(TorchError) {
     let count = rows.first?.count ?? 0
     guard count > 0, rows.allSatisfy({ $0.count == count }) else {
       throw TorchError(operation: "input", message: "rows must hold equally many tokens, one at least")
     }
-    let past = cache?.length ?? 0
+    let held = cache?.lengths ?? []
+    let past = held.isEmpty ? Array(repeating: 0, count: rows.count) : held
+    guard past.count == rows.count else {
+      throw TorchError(operation: "input", message: "\(rows.count) rows of tokens for a cache of \(past.count) rows")
+    }
     tokens = try Tensor(rows.flatMap { $0 }, shape: [rows.count, count]).to(.int64).to(device)
-    let row = try Tensor.arange(Double(past), to: Double(past + count), device: device).reshaped(1, count)
-    positions = try row.expanded(rows.count, count)
-    length = past + count
+    positions = try Tensor(past.flatMap { Int64($0)..<Int64($0 + count) }, shape: [rows.count, count]).to(device)
+    length = (past.max() ?? 0) + count
     pattern = .causal
     self.cache = cache
   }
 
   /// One flat row of samples laid end to end, each with positions from 0 and eyes for itself only.
   ///
-  /// - Parameter multiple: the row is filled up to a multiple of this with a sample that nobody looks at. Kernels are made for
-  ///   each length of row: rows of few lengths save the time and memory of making thousands.
+  /// - Parameters:
+  ///   - cache: where each segment begins a row; such a row is not filled up.
+  ///   - multiple: the row is filled up to a multiple of this with a sample that nobody looks at. Kernels are made for each
+  ///     length of row: rows of few lengths save the time and memory of making thousands.
   ///
-  /// - Throws: ``TorchError`` where tokens and positions are not equally many, or the segments do not add up to them.
+  /// - Throws: `TorchError` where tokens and positions are not equally many, or the segments do not add up to them.
   public init(
-    flat tokens: [Int32], positions: [Int32], segments: [Int], filledTo multiple: Int = 1, device: Device = .cpu
+    flat tokens: [Int32], positions: [Int32], segments: [Int], cache: KVCache? = nil, filledTo multiple: Int = 1,
+    device: Device = .cpu
   ) throws(TorchError) {
     guard !tokens.isEmpty, tokens.count == positions.count, segments.reduce(0, +) == tokens.count else {
       throw TorchError(
         operation: "input",
         message: "\(tokens.count) tokens with \(positions.count) positions in segments of \(segments.reduce(0, +)) tokens")
     }
-    let filling = (multiple - tokens.count % multiple) % multiple
+    let filling = cache == nil ? (multiple - tokens.count % multiple) % multiple : 0
     let tokens = tokens + Array(repeating: 0, count: filling)
     let positions = positions + Array(repeating: 0, count: filling)
     let segments = filling > 0 ? segments + [filling] : segments
@@ -89,7 +95,7 @@ public struct ModelInput {
     self.positions = try Tensor(positions, shape: [1, positions.count]).to(.int64).to(device)
     length = Int(positions.max() ?? 0) + 1
     pattern = .segments(segments)
-    cache = nil
+    self.cache = cache
   }
 }
 

@@ -1,99 +1,186 @@
 import Torch
 
-/// The keys and values of one layer, in memory that grows by blocks.
-public final class LayerCache {
-  private var keys: Tensor?
-  private var values: Tensor?
-  private let block: Int
+/// The keys and values of all layers, so that each token passes through the model once.
+///
+/// Rows may be of different lengths. Each has its tokens in blocks; rows that begin with the same tokens share them, and a row
+/// that leaves moves no other. For use without gradients.
+public final class KVCache {
+  private let pool: BlockPool
+  /// The blocks of each row, in order.
+  private var rows: [[Int32]]
+  /// Tokens of each row in each layer, [layer][row]. Layers differ while a pass is under way.
+  private var lengthsByLayer: [[Int]]
+  /// The blocks of all rows as one table, for as long as they stay what they are.
+  private var table: (blocks: [Int32], width: Int)?
+
+  /// An empty cache in blocks of `block` tokens.
+  public convenience init(layers: Int, block: Int = 64) {
+    self.init(
+      BlockPool(layers: layers, size: block), rows: [], lengths: Array(repeating: [], count: layers))
+  }
+
+  private init(_ pool: BlockPool, rows: [[Int32]], lengths: [[Int]]) {
+    (self.pool, self.rows, lengthsByLayer) = (pool, rows, lengths)
+    for row in rows { pool.retain(row) }
+  }
+
+  deinit { rows.forEach(pool.release) }
+
+  /// The part of each layer.
+  public var layers: LayerCaches { LayerCaches(cache: self) }
+
   /// Tokens held in each row.
-  public private(set) var length = 0
+  public var lengths: [Int] { lengthsByLayer.first ?? [] }
 
-  init(block: Int) { self.block = max(1, block) }
+  /// Tokens held in the longest row.
+  public var length: Int { lengths.max() ?? 0 }
 
-  /// Adds k, v [B, Hk, S, D] and returns all that is held, as views [B, Hk, K, D].
+  /// An empty cache whose rows can join this one.
+  public func sibling() -> KVCache {
+    KVCache(pool, rows: [], lengths: Array(repeating: [], count: lengthsByLayer.count))
+  }
+
+  /// A cache of `count` rows that all start with what this one-row cache holds, which is neither computed nor copied again.
   ///
-  /// - Throws: ``TorchError`` where rows, heads or features differ from what is held; the length is then as before.
-  func append(_ k: Tensor, _ v: Tensor) throws(TorchError) -> (keys: Tensor, values: Tensor) {
-    let place = length..<length + (try k.size(2))
-    keys = try write(k, into: keys, at: place)
-    values = try write(v, into: values, at: place)
-    length = place.upperBound
-    return (try held(keys, instead: k), try held(values, instead: v))
-  }
-
-  private func held(_ store: Tensor?, instead: Tensor) throws(TorchError) -> Tensor {
-    try (store ?? instead).narrowed(2, 0..<length)
-  }
-
-  private func write(_ new: Tensor, into store: Tensor?, at place: Range<Int>) throws(TorchError) -> Tensor {
-    let shape = new.shape
-    guard shape.count == 4 else {
-      throw TorchError(operation: "cache", operands: [new], message: "keys and values have the shape [B, Hk, S, D]")
+  /// - Throws: `TorchError` where this cache has several rows.
+  public func repeated(_ count: Int) throws(TorchError) -> KVCache {
+    guard rows.count <= 1 else {
+      throw TorchError(operation: "cache", message: "a cache of \(rows.count) rows cannot be repeated; it must have one")
     }
-    let capacity = try store?.size(2) ?? 0
-    var target = store
-    if place.upperBound > capacity {
-      // Doubling up to a point keeps copies rare; whole blocks keep the waste small after it.
-      let wanted = max(place.upperBound, min(2 * capacity, capacity + 1024))
-      let rounded = (wanted + block - 1) / block * block
-      let grown = try Tensor.empty([shape[0], shape[1], rounded, shape[3]], dtype: new.dtype, device: new.device)
-      if let store, place.lowerBound > 0 {
-        try grown.narrowed(2, 0..<place.lowerBound).copyInPlace(try store.narrowed(2, 0..<place.lowerBound))
-      }
-      target = grown
-    }
-    guard let target else { return new }
-    try target.narrowed(2, place).copyInPlace(new)
-    return target
+    return KVCache(
+      pool, rows: rows.flatMap { Array(repeating: $0, count: count) },
+      lengths: lengthsByLayer.map { $0.flatMap { Array(repeating: $0, count: count) } })
   }
 
-  /// A cache of `rows` rows, each starting with what this one-row cache holds.
-  func repeated(_ rows: Int) throws(TorchError) -> LayerCache {
-    let copy = LayerCache(block: block)
-    copy.length = length
-    if let keys, let values {
-      let held = 0..<length
-      copy.keys = try keys.narrowed(2, held).expanded(rows, -1, -1, -1).contiguous()
-      copy.values = try values.narrowed(2, held).expanded(rows, -1, -1, -1).contiguous()
-    }
-    return copy
+  /// Keeps the rows at `indices`, in that order and as often as they are named, and drops the others.
+  ///
+  /// - Throws: `TorchError` where there is no such row.
+  public func keep(rows indices: [Int]) throws(TorchError) {
+    try check(indices)
+    let kept = indices.map { rows[$0] }
+    kept.forEach(pool.retain)
+    rows.forEach(pool.release)
+    rows = kept
+    lengthsByLayer = lengthsByLayer.map { lengths in indices.map { lengths[$0] } }
+    table = nil
   }
 
-  /// Keeps the rows at `indices` [n] (int64) and drops the others.
-  func keep(rows indices: Tensor) throws(TorchError) {
-    let indices = try indices.to(keys?.device ?? .cpu)
-    keys = try keys?.indexed(0, indices)
-    values = try values?.indexed(0, indices)
+  private func check(_ indices: [Int]) throws(TorchError) {
+    let count = lengthsByLayer.map(\.count).min() ?? 0
+    if let wrong = indices.first(where: { !(0..<count).contains($0) }) {
+      throw TorchError(.indexRange, operation: "cache", message: "there is no row \(wrong) in a cache of \(count)")
+    }
+  }
+
+  /// Takes over the rows of a ``sibling()``, behind its own.
+  ///
+  /// - Throws: `TorchError` where the other is no sibling.
+  public func append(_ other: KVCache) throws(TorchError) {
+    guard other.pool === pool else {
+      throw TorchError(operation: "cache", message: "the rows of a cache can join only a cache that it is a sibling of")
+    }
+    other.rows.forEach(pool.retain)
+    rows += other.rows
+    for layer in lengthsByLayer.indices { lengthsByLayer[layer] += other.lengthsByLayer[layer] }
+    table = nil
   }
 }
 
-/// The keys and values of all layers, so that each token passes through the model once.
-///
-/// For use without gradients.
-public final class KVCache {
-  /// One cache a layer.
-  public let layers: [LayerCache]
+// MARK: - Writing
 
-  /// An empty cache that grows by `block` tokens at a time.
-  public init(layers: Int, block: Int = 64) {
-    self.layers = (0..<layers).map { _ in LayerCache(block: block) }
+extension KVCache {
+  /// Puts k, v [Σ counts, Hk, D] behind the rows from `first` on, `counts` tokens each; rows that are not there yet begin.
+  ///
+  /// - Returns: the layer's memory and, for those rows, where their tokens were before and are now.
+  /// - Throws: `TorchError` where heads or features differ from what is held; the lengths are then as before.
+  fileprivate func put(
+    _ k: Tensor, _ v: Tensor, counts: [Int], from first: Int, layer: Int
+  ) throws(TorchError) -> (memory: KeyValueBlocks, table: BlockTable) {
+    let held = lengthsByLayer[layer]
+    let past = counts.indices.map { held.count > first + $0 ? held[first + $0] : 0 }
+    for (index, count) in counts.enumerated() {
+      try reserve(first + index, past[index]..<past[index] + count)
+    }
+    let memory = try pool.memory(layer, for: k)
+    let whole = wholeTable()
+    let part = whole.blocks[first * whole.width..<(first + counts.count) * whole.width]
+    let table = BlockTable(blocks: Array(part), width: whole.width, past: past)
+    try memory.put(k, v, counts: counts, at: table)
+    for (index, count) in counts.enumerated() {
+      let row = first + index
+      if row < held.count { lengthsByLayer[layer][row] += count } else { lengthsByLayer[layer].append(count) }
+    }
+    return (memory, table)
   }
 
-  private init(_ layers: [LayerCache]) { self.layers = layers }
-
-  /// Tokens held in each row.
-  public var length: Int { layers.first?.length ?? 0 }
-
-  /// A cache of `rows` rows that all start with what this one-row cache holds: a shared prefix computed once.
-  public func repeated(_ rows: Int) throws(TorchError) -> KVCache {
-    var copies: [LayerCache] = []
-    for layer in layers { copies.append(try layer.repeated(rows)) }
-    return KVCache(copies)
+  /// Sees to it that the places of a row have blocks of its own.
+  private func reserve(_ row: Int, _ places: Range<Int>) throws(TorchError) {
+    if row >= rows.count {
+      rows.append([])
+      table = nil
+    }
+    guard !places.isEmpty else { return }
+    for index in places.lowerBound / pool.size...(places.upperBound - 1) / pool.size {
+      if index >= rows[row].count {
+        rows[row].append(pool.take())
+        table = nil
+      } else {
+        let owned = try pool.own(rows[row][index])
+        if owned != rows[row][index] {
+          rows[row][index] = owned
+          table = nil
+        }
+      }
+    }
   }
 
-  /// Keeps the rows at `indices` and drops the others.
-  public func keep(rows indices: [Int]) throws(TorchError) {
-    let places = try Tensor(indices.map(Int64.init))
-    for layer in layers { try layer.keep(rows: places) }
+  private func wholeTable() -> (blocks: [Int32], width: Int) {
+    if let table { return table }
+    let width = max(1, rows.map(\.count).max() ?? 0)
+    let made = (rows.flatMap { $0 + Array(repeating: $0.last ?? 0, count: width - $0.count) }, width)
+    table = made
+    return made
+  }
+
+  fileprivate func lengths(of layer: Int) -> [Int] { lengthsByLayer[layer] }
+}
+
+/// The caches of all layers of a model.
+public struct LayerCaches {
+  fileprivate let cache: KVCache
+
+  /// The part of layer `index`.
+  public subscript(index: Int) -> LayerCache { LayerCache(cache: cache, layer: index) }
+}
+
+/// The keys and values of one layer.
+public struct LayerCache {
+  fileprivate let cache: KVCache
+  fileprivate let layer: Int
+
+  /// Rows that hold tokens of this layer.
+  var rowCount: Int { cache.lengths(of: layer).count }
+
+  /// Begins a row with each of the segments of k, v [T, Hk, D].
+  func begin(_ k: Tensor, _ v: Tensor, segments: [Int]) throws(TorchError) {
+    _ = try cache.put(k, v, counts: segments, from: rowCount, layer: layer)
+  }
+
+  /// Puts k, v [B, S, Hk, D] behind the B rows and looks from q [B, S, H, D] at all they hold → [B, S, H, D].
+  ///
+  /// - Throws: `TorchError` where rows, heads or features differ from what is held; the lengths are then as before.
+  func attend(
+    _ q: Tensor, _ k: Tensor, _ v: Tensor, window: Int?, scale: Double
+  ) throws(TorchError) -> Tensor {
+    let shape = k.shape
+    guard shape.count == 4, shape[0] == rowCount else {
+      throw TorchError(
+        operation: "cache", operands: [k],
+        message: "keys and values [B, S, Hk, D] must have the rows of the cache, \(rowCount)")
+    }
+    let flat = [shape[0] * shape[1], shape[2], shape[3]]
+    let (memory, table) = try cache.put(
+      try k.reshaped(flat), try v.reshaped(flat), counts: Array(repeating: shape[1], count: shape[0]), from: 0, layer: layer)
+    return try memory.attention(q, at: table, window: window, scale: scale)
   }
 }

@@ -13,7 +13,7 @@ import Torch
 ///   - absolute: allowed distance besides.
 ///   - label: what is compared, for the issue's text.
 ///   - sourceLocation: where the issue is shown.
-/// - Throws: ``TorchError`` where the numbers cannot be read.
+/// - Throws: `TorchError` where the numbers cannot be read.
 public func assertClose(
   _ actual: Tensor, _ expected: Tensor, relative: Double = 1e-5, absolute: Double = 1e-6, _ label: String = "",
   sourceLocation: SourceLocation = #_sourceLocation

@@ -20,6 +20,8 @@ public enum TinyModels {
   /// A Hugging Face folder with the model of `Tests/Goldens/models/NAME` and the tokenizer and template of `Tests/Goldens/cli`.
   ///
   /// - Parameters:
+  ///   - name: the model's name among the goldens.
+  ///   - parent: where the folder is made.
   ///   - contextLength: its `max_position_embeddings`; nil leaves it.
   ///   - withTokenizer: false leaves the tokenizer out.
   public static func folder(

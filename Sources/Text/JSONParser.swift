@@ -142,7 +142,11 @@ struct JSONParser {
   }
 
   func character(at place: Int) -> String {
-    String(decoding: bytes[place..<min(place + 4, bytes.count)], as: UTF8.self).first.map(String.init) ?? ""
+    guard let found = String(decoding: bytes[place..<min(place + 4, bytes.count)], as: UTF8.self).first else { return "" }
+    // What steers a terminal, or cannot be seen, is named by its number.
+    guard let scalar = found.unicodeScalars.first, scalar.properties.generalCategory == .control else { return String(found) }
+    let digits = String(scalar.value, radix: 16, uppercase: true)
+    return "U+" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
   }
 
   mutating func word(_ text: StaticString, _ value: JSON) throws(JSONError) -> JSON {

@@ -17,35 +17,34 @@ public struct OffsetMismatch: Error, Sendable, Hashable, CustomStringConvertible
 extension Tokenizer {
   /// The ids of `text`, without the special tokens that surround a text, and the UTF-8 offset at which each of them begins.
   ///
-  /// The offsets are found by laying the bytes of the tokens along the text, which proves them. Three liberties that tokenizers take
-  /// are known: a space that SentencePiece puts before the first piece, and white space that an added token swallows on its left or
-  /// right. Pieces may be parts of a character; then several offsets lie inside it.
-  ///
   /// - Throws: ``OffsetMismatch`` where pieces and text disagree.
   public func encodeWithOffsets(_ text: String) throws(OffsetMismatch) -> (ids: [Int32], offsets: [Int]) {
     let ids = encode(text, addSpecialTokens: false)
-    let bytes = Array(text.utf8)
-    do throws(OffsetMismatch) {
-      return (ids, try offsets(of: ids, in: bytes, prefixSpace: .never))
-    } catch {
-      for prefixSpace in [PrefixSpace.atStart, .atSeams] {
-        if let offsets = try? offsets(of: ids, in: bytes, prefixSpace: prefixSpace) { return (ids, offsets) }
-      }
-      throw error
-    }
+    return (ids, try TokenWalk.offsets(of: ids, in: text, TokenizerPieces(tokenizer: self)))
+  }
+}
+
+/// Knows what each token spells.
+protocol TokenPieceSource {
+  /// True for a token that is found in a text by its spelling alone.
+  func isSpecial(_ id: Int32) -> Bool
+  /// Calls `body` with the bytes that an id stands for inside a text.
+  func withBytes<Result>(of id: Int32, _ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result
+  /// The spelling of an id in the vocabulary.
+  func token(of id: Int32) -> String?
+}
+
+/// The pieces of any tokenizer, asked for one by one.
+private struct TokenizerPieces<Source: Tokenizer>: TokenPieceSource {
+  let tokenizer: Source
+
+  func isSpecial(_ id: Int32) -> Bool { tokenizer.isSpecial(id) }
+
+  func withBytes<Result>(of id: Int32, _ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+    tokenizer.bytes(of: id).withUnsafeBufferPointer(body)
   }
 
-  private func offsets(of ids: [Int32], in text: [UInt8], prefixSpace: PrefixSpace) throws(OffsetMismatch) -> [Int] {
-    var walk = TokenWalk(text: text, prefixSpace: prefixSpace)
-    var offsets: [Int] = []
-    offsets.reserveCapacity(ids.count)
-    for (index, id) in ids.enumerated() {
-      guard let offset = walk.take(id, of: self) else { throw OffsetMismatch(offset: walk.position, token: index) }
-      offsets.append(offset)
-    }
-    guard walk.isFinished else { throw OffsetMismatch(offset: walk.position, token: nil) }
-    return offsets
-  }
+  func token(of id: Int32) -> String? { tokenizer.token(of: id) }
 }
 
 /// Where a tokenizer puts a space that the text does not have.
@@ -58,22 +57,57 @@ private enum PrefixSpace {
   case atSeams
 }
 
-/// Lays tokens along a text.
-private struct TokenWalk {
-  let text: [UInt8]
-  let prefixSpace: PrefixSpace
-  private(set) var position = 0
+/// Lays the bytes of tokens along a text, which proves where each begins.
+///
+/// Three liberties that tokenizers take are known: a space that SentencePiece puts before the first piece, and white space that an
+/// added token swallows on its left or right. Pieces may be parts of a character; then several offsets lie inside it.
+struct TokenWalk {
+  private let text: UnsafeBufferPointer<UInt8>
+  private let prefixSpace: PrefixSpace
+  private var position = 0
   private var isFirst = true
   /// At the start of the text or behind an added token.
   private var isAtSeam = true
 
-  init(text: [UInt8], prefixSpace: PrefixSpace) {
+  private init(text: UnsafeBufferPointer<UInt8>, prefixSpace: PrefixSpace) {
     self.text = text
     self.prefixSpace = prefixSpace
   }
 
+  /// The UTF-8 offset in `text` at which each of `ids` begins.
+  static func offsets(
+    of ids: [Int32], in text: String, _ pieces: some TokenPieceSource
+  ) throws(OffsetMismatch) -> [Int] {
+    var text = text
+    let result = text.withUTF8 { text in
+      let plain = offsets(of: ids, in: text, pieces, prefixSpace: .never)
+      guard case .failure = plain else { return plain }
+      for prefixSpace in [PrefixSpace.atStart, .atSeams] {
+        let other = offsets(of: ids, in: text, pieces, prefixSpace: prefixSpace)
+        if case .success = other { return other }
+      }
+      return plain
+    }
+    return try result.get()
+  }
+
+  private static func offsets(
+    of ids: [Int32], in text: UnsafeBufferPointer<UInt8>, _ pieces: some TokenPieceSource, prefixSpace: PrefixSpace
+  ) -> Result<[Int], OffsetMismatch> {
+    var walk = TokenWalk(text: text, prefixSpace: prefixSpace)
+    var offsets: [Int] = []
+    offsets.reserveCapacity(ids.count)
+    for (index, id) in ids.enumerated() {
+      guard let offset = walk.take(id, of: pieces) else {
+        return .failure(OffsetMismatch(offset: walk.position, token: index))
+      }
+      offsets.append(offset)
+    }
+    return walk.isFinished ? .success(offsets) : .failure(OffsetMismatch(offset: walk.position, token: nil))
+  }
+
   /// True when nothing is left but white space that an added token at the end has swallowed.
-  var isFinished: Bool { position == text.count || (isAtSeam && !isFirst && afterSpace == text.count) }
+  private var isFinished: Bool { position == text.count || (isAtSeam && !isFirst && afterSpace == text.count) }
 
   /// Where the white space at this place ends.
   private var afterSpace: Int {
@@ -81,35 +115,47 @@ private struct TokenWalk {
   }
 
   /// Where the token begins; nil where it does not fit.
-  mutating func take(_ id: Int32, of tokenizer: some Tokenizer) -> Int? {
-    let isSpecial = tokenizer.isSpecial(id)
-    if !isSpecial, let start = takePiece(tokenizer.bytes(of: id)) { return start }
-    guard let spelling = tokenizer.token(of: id), !spelling.isEmpty else { return nil }
-    return takeAddedToken(Array(spelling.utf8))
+  @inline(__always)
+  private mutating func take(_ id: Int32, of pieces: some TokenPieceSource) -> Int? {
+    if !pieces.isSpecial(id), let start = pieces.withBytes(of: id, { takePiece($0) }) { return start }
+    guard let spelling = pieces.token(of: id), !spelling.isEmpty else { return nil }
+    return takeAddedToken(spelling)
   }
 
-  private mutating func takePiece(_ bytes: [UInt8]) -> Int? {
+  @inline(__always)
+  private mutating func takePiece(_ bytes: UnsafeBufferPointer<UInt8>) -> Int? {
     let hasPrefix = prefixSpace == .atSeams ? isAtSeam : prefixSpace == .atStart && isFirst
-    let piece = hasPrefix && bytes.first == 0x20 ? bytes[1...] : bytes[...]
+    let piece = hasPrefix && bytes.first == 0x20 ? UnsafeBufferPointer(rebasing: bytes.dropFirst()) : bytes
     guard !bytes.isEmpty, let start = step(over: piece, swallowing: isAtSeam && !isFirst) else { return nil }
     isAtSeam = false
     isFirst = false
     return start
   }
 
-  private mutating func takeAddedToken(_ spelling: [UInt8]) -> Int? {
-    guard let start = step(over: spelling[...], swallowing: true) else { return nil }
+  private mutating func takeAddedToken(_ spelling: String) -> Int? {
+    var spelling = spelling
+    guard let start = spelling.withUTF8({ step(over: $0, swallowing: true) }) else { return nil }
     isAtSeam = true
     isFirst = false
     return start
   }
 
   /// Steps over `piece` where it stands here, or behind white space that an added token may have swallowed.
-  private mutating func step(over piece: ArraySlice<UInt8>, swallowing: Bool) -> Int? {
-    for start in swallowing ? [position, afterSpace] : [position] where text[start...].starts(with: piece) {
-      position = start + piece.count
-      return start
+  @inline(__always)
+  private mutating func step(over piece: UnsafeBufferPointer<UInt8>, swallowing: Bool) -> Int? {
+    var start = position
+    if !has(piece, at: start) {
+      guard swallowing else { return nil }
+      start = afterSpace
+      guard has(piece, at: start) else { return nil }
     }
-    return nil
+    position = start + piece.count
+    return start
+  }
+
+  @inline(__always)
+  private func has(_ piece: UnsafeBufferPointer<UInt8>, at start: Int) -> Bool {
+    guard piece.count <= text.count - start else { return false }
+    return ByteHash.equal(piece, UnsafeBufferPointer(rebasing: text[start..<start + piece.count]))
   }
 }

@@ -5,8 +5,18 @@ public protocol Tokenizer: Sendable {
 
   /// The ids of `text`. Special tokens written out in the text are recognised, as Hugging Face `tokenizers` does.
   ///
-  /// - Parameter addSpecialTokens: also what the model's post-processor puts around a text (BOS, EOS).
+  /// - Parameters:
+  ///   - text: what is encoded.
+  ///   - addSpecialTokens: also what the model's post-processor puts around a text (BOS, EOS).
   func encode(_ text: String, addSpecialTokens: Bool) -> [Int32]
+
+  /// The ids of `text`, without the special tokens that surround a text, and the UTF-8 offset at which each of them begins.
+  ///
+  /// The offsets are found by laying the bytes of the tokens along the text, which proves them; there is an implementation for every
+  /// tokenizer that does so.
+  ///
+  /// - Throws: ``OffsetMismatch`` where pieces and text disagree.
+  func encodeWithOffsets(_ text: String) throws(OffsetMismatch) -> (ids: [Int32], offsets: [Int])
 
   /// The text of `ids`. Ids outside the vocabulary and bytes that are not UTF-8 become U+FFFD.
   func decode(_ ids: some Sequence<Int32>, skipSpecialTokens: Bool) -> String

@@ -68,8 +68,13 @@ extension Tensor {
   /// softmax(q·kᵀ·scale + mask)·v. q [B, H, S, D]; k, v [B, Hk, K, D] with H a multiple of Hk.
   ///
   /// - Parameters:
+  ///   - q: queries.
+  ///   - k: keys.
+  ///   - v: values.
   ///   - mask: boolean (true: may look) or additive, broadcastable to [B, H, S, K]; excludes `causal`.
   ///   - causal: query i looks at keys ≤ i.
+  ///   - dropout: share of the weights that are zeroed.
+  ///   - scale: factor of q·kᵀ.
   public static func attention(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, mask: Tensor? = nil, causal: Bool = false, dropout: Double = 0, scale: Double
   ) throws(TorchError) -> Tensor {
@@ -80,7 +85,14 @@ extension Tensor {
 
   /// Causal attention inside each segment of one flat row. q [T, H, D]; k, v [T, Hk, D]; `lengths` sum to T.
   ///
-  /// - Parameter window: a token sees itself and the `window` − 1 before it, 1 or more; nil for all before it.
+  /// - Parameters:
+  ///   - q: queries.
+  ///   - k: keys.
+  ///   - v: values.
+  ///   - lengths: tokens of each segment.
+  ///   - window: a token sees itself and the `window` − 1 before it, 1 or more; nil for all before it.
+  ///   - dropout: share of the weights that are zeroed.
+  ///   - scale: factor of q·kᵀ.
   public static func segmentAttention(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, lengths: [Int], window: Int? = nil, dropout: Double = 0, scale: Double
   ) throws(TorchError) -> Tensor {

@@ -26,9 +26,7 @@ public struct Evaluator {
     self.batches = batches
   }
 
-  /// The mean loss of the trained tokens, and their number.
-  ///
-  /// - Parameter shouldStop: asked between batches; where true, nil is returned.
+  /// The mean loss of the trained tokens, and their number; nil where `shouldStop`, asked between batches, was true.
   public func evaluate(_ model: any CausalLM, shouldStop: () -> Bool = { false }) throws -> (loss: Double, count: Int)? {
     let wasTraining = model.isTraining
     model.train(false)

@@ -43,7 +43,9 @@ public final class MetricsLog {
 
   /// Starts a log, or goes on with the one that is there.
   ///
-  /// - Parameter step: rows after this step are dropped: the run goes on from there.
+  /// - Parameters:
+  ///   - url: the file.
+  ///   - step: rows after this step are dropped: the run goes on from there.
   /// - Throws: `CheckpointError` where the file cannot be written.
   public init(_ url: URL, keepingUntil step: Int) throws {
     self.url = url
@@ -68,8 +70,13 @@ public final class MetricsLog {
       throw TrainingError("\(url.path) has gone; the run needs it to write its metrics")
     }
     defer { try? file.close() }
-    try file.seekToEnd()
-    try file.write(contentsOf: Data(try MetricsLog.line(row).utf8))
+    let line = Data(try MetricsLog.line(row).utf8)
+    do {
+      try file.seekToEnd()
+      try file.write(contentsOf: line)
+    } catch {
+      throw TrainingError("\(url.path) cannot be written: \(error.localizedDescription)")
+    }
   }
 }
 

@@ -30,7 +30,7 @@ public final class Trainer {
   private let checkpoints: CheckpointFolder
   private let observe: (TrainingEvent) -> Void
   private let shouldStop: () -> Bool
-  private var loader: DataLoader
+  private let feed: BatchFeed
   private var state: TrainingState
   private var evalLoss: Double?
 
@@ -43,8 +43,10 @@ public final class Trainer {
   /// - Parameters:
   ///   - model: the model, with `part` installed and nothing else taking gradients.
   ///   - part: what is tuned.
+  ///   - objective: what is minimised.
   ///   - loader: the training data.
   ///   - evalSamples: the evaluation data; empty for none.
+  ///   - options: steps, rates and intervals.
   ///   - output: the run's folder.
   ///   - shouldStop: asked between steps; where true, the run saves and throws ``TrainingInterrupted``.
   ///   - observe: told what happens.
@@ -55,7 +57,7 @@ public final class Trainer {
     observe: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws {
     (self.model, self.part, self.objective, self.options, self.output) = (model, part, objective, options, output)
-    (self.loader, self.shouldStop, self.observe) = (loader, shouldStop, observe)
+    (feed, self.shouldStop, self.observe) = (BatchFeed(loader), shouldStop, observe)
     guard options.gradientAccumulation > 0 else { throw TrainingError("gradient_accumulation must be at least 1") }
     let epochSteps = loader.stepCount(accumulating: options.gradientAccumulation)
     guard let totalSteps = options.maxSteps ?? epochSteps, totalSteps > 0 else {
@@ -92,6 +94,8 @@ public final class Trainer {
       endedEarly = try evaluateIfDue(log)
       try saveIfDue()
     }
+    // The last evaluation was cut short, so the run has not ended.
+    if evaluator != nil, state.evaluatedStep != state.step, shouldStop() { throw try interrupt() }
     if options.loadsBestAtEnd, state.best != nil { try part.restore(from: bestFolder) }
     return TrainingResult(state: state, totalSteps: totalSteps, rows: log.rows, evalLoss: evalLoss)
   }
@@ -100,10 +104,10 @@ public final class Trainer {
     let (checkpoint, damaged) = checkpoints.latest()
     for problem in damaged { observe(.warning("passed over a damaged checkpoint: \(problem)")) }
     guard let checkpoint else {
-      throw TrainingError("\(checkpoints.folder.path) holds no whole checkpoint to go on from; start without --resume")
+      throw TrainingError("\(checkpoints.folder.path) holds no whole checkpoint to go on from; start anew with --overwrite")
     }
     state = try CheckpointFolder.restore(checkpoint, optimizer: optimizer, part: part)
-    try loader.restore(state.position)
+    try feed.restore(state.position)
   }
 
   private func interrupt() throws -> TrainingInterrupted {
@@ -112,7 +116,7 @@ public final class Trainer {
 
   @discardableResult
   private func save() throws -> URL {
-    state.position = loader.position
+    state.position = feed.position
     let url = try checkpoints.save(state, optimizer: optimizer, part: part, limit: options.saveLimit)
     observe(.saved(step: state.step, path: url.path))
     return url
@@ -121,9 +125,9 @@ public final class Trainer {
   /// The batches of the next optimizer step: `gradientAccumulation` of them, fewer at the end of an epoch.
   private func nextBatches() -> [Batch] {
     var batches: [Batch] = []
-    while batches.count < options.gradientAccumulation, let batch = loader.next() {
+    while batches.count < options.gradientAccumulation, let batch = feed.next() {
       batches.append(batch)
-      if loader.position.batch == loader.batchesInEpoch { break }
+      if feed.position.batch == feed.batchesInEpoch { break }
     }
     return batches
   }
@@ -143,7 +147,7 @@ public final class Trainer {
     let loss = sum / Double(max(count, 1))
     let norm = try optimizer.clipGradients(to: options.maxGradientNorm)
     guard loss.isFinite, norm.isFinite else {
-      let diagnosis = NonFiniteDiagnosis(model: model, objective: objective, samples: loader.samples)
+      let diagnosis = NonFiniteDiagnosis(model: model, objective: objective, samples: feed.samples)
       throw try diagnosis.error(step: state.step + 1, loss: loss, norm: norm, batches: batches, optimizer: optimizer)
     }
     let rate = options.learningRate * schedule.factor(after: state.step)
@@ -164,7 +168,7 @@ public final class Trainer {
   }
 
   private var epoch: Double {
-    Double(loader.position.epoch) + Double(loader.position.batch) / Double(max(1, loader.batchesInEpoch))
+    Double(feed.position.epoch) + Double(feed.position.batch) / Double(max(1, feed.batchesInEpoch))
   }
 
   private func record(_ step: StepReport, in log: MetricsLog) throws {
@@ -188,7 +192,7 @@ public final class Trainer {
   private func evaluateIfDue(_ log: MetricsLog) throws -> Bool {
     guard let evaluator, state.step > 0, state.evaluatedStep != state.step else { return false }
     let atEnd = state.step == totalSteps
-    let due = options.evalEvery.map { state.step % $0 == 0 } ?? (loader.position.batch == loader.batchesInEpoch)
+    let due = options.evalEvery.map { state.step % $0 == 0 } ?? (feed.position.batch == feed.batchesInEpoch)
     guard due || atEnd, let result = try evaluator.evaluate(model, shouldStop: shouldStop) else { return false }
     guard result.loss.isFinite else {
       throw TrainingError(

@@ -36,7 +36,10 @@ public enum AdapterFolder {
 
   /// Writes an adapter into `folder`, which is made where it is missing.
   ///
-  /// - Parameter base: `base_model_name_or_path`.
+  /// - Parameters:
+  ///   - adapter: what is written.
+  ///   - base: `base_model_name_or_path`.
+  ///   - folder: where to.
   public static func save(_ adapter: Adapter, base: String, to folder: URL) throws {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let tensors = adapter.parameters.map { (prefix + $0.path, $0.value) }

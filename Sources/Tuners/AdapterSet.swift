@@ -21,7 +21,10 @@ public final class AdapterSet {
 
   /// Installs a new adapter and makes it the only one at work.
   ///
-  /// - Parameter strict: refuse a name in `target_modules` that matches nothing even if others match.
+  /// - Parameters:
+  ///   - method: what is installed.
+  ///   - name: what it is called among the adapters of the model; without a dot.
+  ///   - strict: refuse a name in `target_modules` that matches nothing even if others match.
   /// - Throws: ``TunerError`` where the name is taken or the method cannot be installed; the model is as before then.
   @discardableResult
   public func add(_ method: any TuningMethod, named name: String = "default", strict: Bool = true) throws -> Adapter {

@@ -33,12 +33,14 @@ extension LoRAConfiguration {
     try validate()
   }
 
-  /// The configuration as PEFT writes it.
+  /// The configuration as PEFT writes it. PEFT puts the modules it found in place of `all-linear`, since which those are depends
+  /// on the class the model is loaded with.
   ///
   /// - Parameters:
   ///   - base: `base_model_name_or_path`.
-  ///   - transposed: whether the adapted projections store their weight as [in, out].
-  func adapterConfig(base: String, transposed: Bool) -> JSON {
+  ///   - adapted: the paths of the adapted projections.
+  ///   - transposed: whether those store their weight as [in, out].
+  func adapterConfig(base: String, adapted: [String], transposed: Bool) -> JSON {
     .object([
       "alpha_pattern": .object(alphaPattern.mapValues(number)),
       "auto_mapping": .null,
@@ -57,7 +59,7 @@ extension LoRAConfiguration {
       "r": .int(r),
       "rank_pattern": .object(rankPattern.mapValues(JSON.int)),
       "revision": .null,
-      "target_modules": text(targets),
+      "target_modules": text(targets == .allLinear ? .names(adapted) : targets),
       "task_type": "CAUSAL_LM",
       "use_dora": false,
       "use_rslora": .bool(usesRankStabilizedScale),

@@ -61,7 +61,7 @@ extension LoRAConfiguration: TuningMethod {
   /// The settings as PEFT's `adapter_config.json`.
   public func adapterConfig(base: String, adapter: Adapter) -> [UInt8] {
     let transposed = adapter.deltas.contains { $0.projection.storesTransposed }
-    let json = adapterConfig(base: base, transposed: transposed)
+    let json = adapterConfig(base: base, adapted: adapter.deltas.map(\.path), transposed: transposed)
     return Array(json.text(.pretty).utf8) + [UInt8(ascii: "\n")]
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Recipes
 
 /// The program.
 @main
@@ -34,10 +35,19 @@ struct Attune: ParsableCommand {
 
   private static func status(of arguments: [String]) -> ExitStatus {
     do {
+      try refuseUnknownVerb(arguments)
       var command = try parseAsRoot(arguments)
       try command.run()
       return .success
     } catch { return report(error) }
+  }
+
+  /// Names the verb that a slip comes nearest to.
+  private static func refuseUnknownVerb(_ arguments: [String]) throws(ValidationError) {
+    let verbs = configuration.subcommands.map { $0._commandName } + ["help"]
+    guard let verb = arguments.first, !verb.hasPrefix("-"), !verbs.contains(verb) else { return }
+    let hint = nearestName(to: verb, among: verbs).map { "; did you mean “\($0)”?" } ?? ""
+    throw ValidationError("there is no command “\(verb)”\(hint)")
   }
 
   /// Says why the program ends, in the place where that belongs.
@@ -55,14 +65,8 @@ struct Attune: ParsableCommand {
       return .usage
     default:
       if error is Interrupted { return .interrupted }
-      if !(error is ExitCode) { Log.error(words(for: error)) }
+      if !(error is ExitCode) { Log.error(systemWords(for: error)) }
       return .failed
     }
-  }
-
-  /// What an error says to people.
-  private static func words(for error: any Error) -> String {
-    // Foundation's errors describe themselves to programmers.
-    error is CocoaError || error is POSIXError ? error.localizedDescription : "\(error)"
   }
 }

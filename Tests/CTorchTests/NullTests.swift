@@ -23,7 +23,11 @@ import Testing
     ("stack", { ct_stack([none], 1, 0, $1) }), ("index_select", { ct_index_select($0, 0, none, $1) }),
     ("gather", { ct_gather($0, 0, none, $1) }), ("scatter", { ct_scatter($0, 0, $0, none, $1) }),
     ("where", { ct_where(none, $0, $0, $1) }), ("masked_fill", { ct_masked_fill($0, none, 0, $1) }),
-    ("linear", { ct_linear($0, none, false, none, $1) }), ("embedding", { ct_embedding(none, $0, $1) }),
+    ("linear", { ct_linear($0, none, false, none, $1) }),
+    ("linears", { ct_linears($0, [ct_linear_weight()], 1, $1) }),
+    ("linears, no input", { ct_linears(none, [ct_linear_weight(weight: $0, scales: none, bias: none)], 1, $1) }),
+    ("expand_quantized", { ct_expand_quantized($0, none, CT_FLOAT32, $1) }),
+    ("cached_attention", { ct_cached_attention($0, none, nil, $0, 0, 1, $1) }), ("embedding", { ct_embedding(none, $0, $1) }),
     ("layer_norm", { ct_layer_norm($0, $0, none, 1e-5, $1) }), ("rms_norm", { ct_rms_norm($0, none, 1e-5, $1) }),
     ("dropout", { ct_dropout(none, 0.5, $1) }), ("rotary", { ct_rotary($0, none, $0, $1) }),
     ("swiglu", { ct_swiglu($0, none, $1) }), ("attention", { ct_attention($0, none, $0, none, false, 0, 1, $1) }),
@@ -63,7 +67,7 @@ import Testing
       ct_set_requires_grad(none, true), ct_backward(none), ct_set_grad(none, none), ct_copy_into(none, none),
       ct_add_into(none, none, 1), ct_scale_into(none, 1), ct_fill_into(none, 1), ct_normal_into(none, 0, 1),
       ct_uniform_into(none, 0, 1), ct_set_random_state(ct_device(kind: CT_CPU, index: 0), none),
-      ct_adamw(none, none, none, none, 1, 0.9, 0.999, 1e-8, 0, 1),
+      ct_adamw(none, none, none, none, 1, 0.9, 0.999, 1e-8, 0, 1), ct_cache_put(none, none, nil, none, none, nil),
     ] {
       #expect(status == CT_INVALID_ARGUMENT)
     }
@@ -82,6 +86,9 @@ import Testing
         ct_count(some, nil), ct_dtype_of(some, nil), ct_device_of(some, nil), ct_is_contiguous(some, nil), ct_data(some, nil),
         ct_item(some, nil), ct_storage_id(some, nil), ct_requires_grad(some, nil), ct_equal(some, some, nil),
         ct_sort(some, 0, true, nil, &other), ct_sort(some, 0, true, &other, nil), ct_topk(some, 1, 0, &other, nil),
+        ct_linears(some, [ct_linear_weight(weight: some, scales: Self.none, bias: Self.none)], 1, nil), ct_quantize(some, nil, &other),
+        ct_quantize(some, &other, nil), ct_expand_quantized(some, some, CT_FLOAT32, nil),
+        ct_cached_attention(some, some, nil, some, 0, 1, nil),
         ct_grad(some, nil, &other), ct_grad(some, &has, nil), ct_random_state(ct_device(kind: CT_CPU, index: 0), nil),
       ] {
         #expect(status == CT_INVALID_ARGUMENT)

@@ -25,6 +25,32 @@ import Testing
     }
   }
 
+  @Test func cachesThatCannotBe() {
+    // Two blocks of four tokens of one head with two features; a row in block 1.
+    with(zeros([2, 1, 2, 4]), zeros([2, 1, 4, 2]), zeros([1, 1, 1, 2]), zeros([1, 1, 2])) { operands in
+      let (keys, values, query, token) = (operands[0], operands[1], operands[2], operands[3])
+      var out = untouched
+      func look(_ blocks: [Int32], width: Int64, past: [Int64]) -> ct_status {
+        var table = ct_block_table(blocks: nil, rows: Int64(past.count), width: width, past: nil)
+        return blocks.withUnsafeBufferPointer { blocks in
+          past.withUnsafeBufferPointer { past in
+            (table.blocks, table.past) = (blocks.baseAddress, past.baseAddress)
+            #expect(ct_cache_put(keys, values, &table, token, query, [1]) != CT_OK, "k and v of different shapes")
+            return ct_cached_attention(keys, values, &table, query, 0, 1, &out)
+          }
+        }
+      }
+      #expect(look([2], width: 1, past: [0]) == CT_INDEX_RANGE, "there is no block 2")
+      #expect(look([-1], width: 1, past: [0]) == CT_INDEX_RANGE)
+      #expect(look([1], width: 1, past: [4]) == CT_INDEX_RANGE, "no room for a fifth token")
+      #expect(look([1], width: 1, past: [-1]) == CT_INDEX_RANGE)
+      #expect(look([], width: 0, past: [0]) == CT_INVALID_ARGUMENT)
+      #expect(look([0, 1], width: 1, past: [0, 0]) == CT_INVALID_ARGUMENT, "two rows, and a query of one")
+      #expect(out.ctx == untouched.ctx)
+      #expect(ct_cached_attention(values, keys, nil, query, 0, 1, &out) == CT_INVALID_ARGUMENT)
+    }
+  }
+
   @Test func rotaryWithoutElements() {
     for shape in [[0, 3, 2, 4], [1, 0, 2, 4], [1, 3, 0, 4]] as [[Int64]] {
       with(zeros(shape), zeros([shape[0], shape[1], 2]), zeros([shape[0], shape[1], 2])) { operands in

@@ -111,6 +111,31 @@ import Text
     #expect(try spread(.grouped) * 5 < spread(.shuffled))
   }
 
+  @Test func balancedBatchesHaveSimilarNumbersOfTokens() throws {
+    func tokens(_ order: BatchPlan.Order) throws -> [Int] {
+      try DataLoader(samples: samples(403), batchSize: 8, order: order, epochs: 1).map(\.tokenCount)
+    }
+    let (balanced, shuffled) = (try tokens(.balanced), try tokens(.shuffled))
+    #expect(balanced.count == 51 && shuffled.count == 51)
+    // All batches but that of the three samples left over.
+    let full = balanced.filter { $0 > balanced.max()! / 2 }
+    #expect(full.count == 50 && full.max()! - full.min()! <= 4)
+    #expect(shuffled.max()! > full.max()! + 30)
+    let sizes = try DataLoader(samples: samples(403), batchSize: 8, order: .balanced, epochs: 2).map(\.samples.count)
+    #expect(sizes.filter { $0 == 8 }.count == 100 && sizes.filter { $0 == 3 }.count == 2)
+  }
+
+  /// One extreme sample takes short ones to itself and changes no batch size.
+  @Test func balancedBatchesBearAnExtremeSample() throws {
+    var extreme = samples(64)
+    extreme[5].ids += Array(repeating: 0, count: 5000)
+    extreme[5].trained += Array(repeating: true, count: 5000)
+    let batches = Array(try DataLoader(samples: extreme, batchSize: 8, order: .balanced, epochs: 1))
+    #expect(batches.allSatisfy { $0.samples.count == 8 })
+    let others = batches.filter { !$0.samples.contains(5) }.map(\.tokenCount)
+    #expect(others.max()! - others.min()! <= 4)
+  }
+
   @Test func batchesCanBeReachedByNumber() throws {
     let loader = try DataLoader(samples: samples(30), batchSize: 4, epochs: 2)
     let all = Array(loader)

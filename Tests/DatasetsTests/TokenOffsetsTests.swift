@@ -32,6 +32,20 @@ import Text
     #expect(failed == failures)
   }
 
+  /// A tokenizer's own table of pieces gives what asking for each piece gives.
+  @Test(arguments: ["gpt2", "llama3", "qwen2", "smollm2", "llama2", "mistral", "metaspace-always", "gemma", "added-tokens"])
+  func theTableOfPiecesIsThePieces(_ family: String) throws {
+    let tokenizer = try BPETokenizer(tokenizerJSON: goldenBytes("tokenizers/\(family)/tokenizer.json"))
+    let plain = PlainTokenizer(base: tokenizer)
+    let cases = try JSON(parsing: goldenBytes("tokenizers/\(family)/cases.json"))["texts"]?.array ?? []
+    #expect(!cases.isEmpty)
+    for text in cases.compactMap({ $0["text"]?.string }) {
+      let own = Result { () throws(OffsetMismatch) in try tokenizer.encodeWithOffsets(text).offsets }
+      let asked = Result { () throws(OffsetMismatch) in try plain.encodeWithOffsets(text).offsets }
+      #expect(own == asked)
+    }
+  }
+
   @Test func aSpaceInFrontIsAllowed() throws {
     for text in ["the all", " the", "", " "] {
       let (_, offsets) = try RewritingTokenizer(base: base, habit: .prefixesSpace).encodeWithOffsets(text)
@@ -50,5 +64,24 @@ import Text
     let lowercasing = RewritingTokenizer(base: base, habit: .lowercases)
     #expect(throws: OffsetMismatch.self) { try lowercasing.encodeWithOffsets("a The") }
     #expect(complaint { _ = try lowercasing.encodeWithOffsets("a The") } == "token 1 does not spell the text at byte 1")
+  }
+}
+
+/// A tokenizer without a way of its own to find offsets.
+private struct PlainTokenizer: Tokenizer {
+  let base: BPETokenizer
+
+  var vocabularySize: Int { base.vocabularySize }
+  var special: SpecialTokens { base.special }
+  func encode(_ text: String, addSpecialTokens: Bool) -> [Int32] { base.encode(text, addSpecialTokens: addSpecialTokens) }
+  func decode(_ ids: some Sequence<Int32>, skipSpecialTokens: Bool) -> String {
+    base.decode(ids, skipSpecialTokens: skipSpecialTokens)
+  }
+  func id(of token: String) -> Int32? { base.id(of: token) }
+  func token(of id: Int32) -> String? { base.token(of: id) }
+  func bytes(of id: Int32) -> [UInt8] { base.bytes(of: id) }
+  func isSpecial(_ id: Int32) -> Bool { base.isSpecial(id) }
+  func streamingDecoder(skipSpecialTokens: Bool) -> StreamingDecoder {
+    base.streamingDecoder(skipSpecialTokens: skipSpecialTokens)
   }
 }

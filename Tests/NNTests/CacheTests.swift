@@ -106,28 +106,16 @@ import Torch
     }
   }
 
-  @Test func paddedWithACache() throws {
-    let all = try heads(rows: 2, tokens: 6)
-    let real = [false, false, true, true, true, true] + [Bool](repeating: true, count: 6)
-    let whole = try AttentionPlan(.padded(real: try Tensor(real, shape: [2, 6])), queries: 6, past: 0)
-      .attend(all.q, all.k, all.v, scale: scale)
-    let cache = KVCache(layers: 1)
-    for span in [0..<4, 4..<5, 5..<6] {
-      let mask = try Tensor(real, shape: [2, 6]).narrowed(1, 0..<span.upperBound)
-      let plan = try AttentionPlan(.padded(real: mask), queries: span.count, past: cache.length)
-      let out = try plan.attend(
-        try all.q.narrowed(1, span), try all.k.narrowed(1, span), try all.v.narrowed(1, span), cache: cache.layers[0],
-        scale: scale)
-      try assertClose(out, try whole.narrowed(1, span), absolute: 2e-6)
-    }
-  }
-
   @Test func plansThatCannotBe() throws {
     #expect(throws: TorchError.self) { try AttentionPlan(.segments([2]), queries: 2, past: 3) }
     #expect(throws: TorchError.self) { try AttentionPlan(.causal, queries: 2, past: 0, window: 0) }
+    let all = try heads(rows: 2, tokens: 3)
     let mask = try Tensor([true, true])
     #expect(throws: TorchError.self) { try AttentionPlan(.padded(real: mask), queries: 2, past: 0) }
-    let all = try heads(rows: 2, tokens: 3)
+    let wide = try Tensor([true, true], shape: [1, 2])
+    #expect(throws: TorchError.self) { try AttentionPlan(.padded(real: wide), queries: 2, past: 1) }
+    let continued = try AttentionPlan(.causal, queries: 3, past: 2)
+    #expect(throws: TorchError.self) { try continued.attend(all.q, all.k, all.v, scale: 1) }
     let flat = try AttentionPlan(.segments([3]), queries: 3, past: 0)
     #expect(throws: TorchError.self) { try flat.attend(all.q, all.k, all.v, scale: 1) }
   }
@@ -151,10 +139,11 @@ import Torch
     #expect(throws: TorchError.self) { try ModelInput(flat: [5, 6], positions: [0, 1], segments: [1]) }
     #expect(throws: TorchError.self) { try ModelInput(flat: [], positions: [], segments: []) }
     let cache = KVCache(layers: 1)
-    _ = try attend(try heads(rows: 1, tokens: 4), 0..<4, cache)
+    _ = try attend(try heads(rows: 2, tokens: 4), 0..<4, cache)
     let rows = try ModelInput(rows: [[1, 2], [3, 4]], cache: cache)
     #expect(rows.length == 6)
     #expect(try rows.positions.array(Int64.self) == [4, 5, 4, 5])
+    #expect(throws: TorchError.self) { try ModelInput(rows: [[1, 2]], cache: cache) }
     #expect(throws: TorchError.self) { try ModelInput(rows: [[1, 2], [3]]) }
     #expect(throws: TorchError.self) { try ModelInput(rows: []) }
     #expect(throws: TorchError.self) { try ModelInput(rows: [[]]) }

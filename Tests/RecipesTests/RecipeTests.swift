@@ -59,6 +59,23 @@ import Tuners
     #expect(try Recipe(short.yaml).yaml == short.yaml)
   }
 
+  @Test func theOrderOfBatchesIsChosenByThreeKeys() throws {
+    for (text, order) in [
+      ("", BatchPlan.Order.balanced), ("balance: true", .balanced), ("balance: false", .shuffled),
+      ("shuffle: false", .sequential),
+      ("shuffle: false, balance: true", .sequential), ("group_by_length: true", .grouped),
+      ("group_by_length: true, shuffle: false, balance: false", .grouped),
+    ] {
+      let recipe = try Recipe("model: m\ndata: { train: a.jsonl\(text.isEmpty ? "" : ", " + text) }\noutput: o")
+      #expect(recipe.data.order == order)
+      #expect(try Recipe(recipe.yaml).data.order == order)
+    }
+    #expect(try Recipe("model: m\ndata: { train: a.jsonl }\noutput: o").data.usesCache)
+    let without = try Recipe("model: m\ndata: { train: a.jsonl, cache: false }\noutput: o")
+    #expect(!without.data.usesCache)
+    #expect(try !Recipe(without.yaml).data.usesCache)
+  }
+
   @Test func keysAreSetFromTheCommandLine() throws {
     let recipe = try Recipe(
       Self.full,
@@ -67,6 +84,28 @@ import Tuners
     #expect(recipe.data.evalSplit == 0.1 && recipe.data.eval.isEmpty)
     #expect { try Recipe(Self.full, overrides: ["train.learning_rate"]) } throws: { "\($0)".contains("key.path=value") }
     #expect { try Recipe(Self.full, overrides: ["train.lerning_rate=1"]) } throws: { "\($0)".contains("train.learning_rate") }
+  }
+
+  @Test(arguments: [
+    ("train.max_steps=abc", "--set train.max_steps=abc: “train.max_steps” must be a whole number"),
+    ("train=3", "--set train=3: “train” must hold keys"), ("train.schedule=cosin", "--set train.schedule=cosin: "),
+    ("train.lerning_rate=1", "--set train.lerning_rate=1: "),
+    ("train.seed.x=1", "--set train.seed.x=1: “train.seed” holds no keys of its own"),
+    ("data.train.0.path=x", "“data.train” holds no keys of its own"), ("output.a.b=1", "“output” holds no keys of its own"),
+    ("train.max_steps=[", "--set train.max_steps=[: the value is not YAML"), ("=3", "a part of the key is empty"),
+  ])
+  func whatIsWrongInASettingIsNamedWithIt(_ setting: String, _ expected: String) {
+    #expect { try Recipe(Self.full, file: "r.yaml", overrides: [setting]) } throws: { error in
+      "\(error)".contains(expected) && !"\(error)".contains("r.yaml")
+    }
+  }
+
+  /// A setting below a key written in short would lose what the short form says.
+  @Test func aSettingDoesNotReplaceAShortForm() throws {
+    let text = Self.full.replacing("{ type: cosine, warmup_ratio: 0.03 }", with: "cosine")
+    #expect { try Recipe(text, overrides: ["train.schedule.warmup_ratio=0.1"]) } throws: { "\($0)".contains("as a whole") }
+    let whole = try Recipe(text, overrides: ["train.schedule={type: cosine, warmup_ratio: 0.1}"])
+    #expect(whole.train.options.schedule == .cosine && whole.train.options.warmupRatio == 0.1)
   }
 
   @Test(arguments: [
@@ -83,6 +122,7 @@ import Tuners
     ("model: smollm2-135m-instruct", "modle: x", "did you mean “model”"),
     ("  max_length: 256", "  max_length: 256\n  eval_split: 0.1", "eval_split"),
     ("format: alpaca", "format: alpacca", "did you mean “alpaca”"),
+    ("seed: 7", "seed: 7\n  seed: 8", "“seed” is given twice"),
   ])
   func whatIsWrongIsNamedWithItsLine(_ right: String, _ wrong: String, _ expected: String) throws {
     let text = Self.full.replacing(right, with: wrong)

@@ -16,6 +16,13 @@ struct TemplateSpanTests {
   }
 
   @Test(
+    "the last word is the last of all words",
+    arguments: ["", " ", "a", " a", "a ", "a b", "é\u{301} x\u{2003}\n", "\u{FEFF}one  two\t"])
+  func theLastWordIsTheLastOfAllWords(_ text: String) {
+    #expect(TextTrim.lastWord(of: text) == TextTrim.words(text, limit: .max, fromEnd: false).last)
+  }
+
+  @Test(
     "a turn runs from the generation prompt through the end-of-turn marker",
     arguments: [
       ("chatml-openhermes-2.5", ["Hello!<|im_end|>", "See you.<|im_end|>"]),

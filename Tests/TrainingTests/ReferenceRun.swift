@@ -40,6 +40,23 @@ struct ReferenceRun {
     }
   }
 
+  /// How long a packed row may be; nil where the reference did not pack.
+  var packedLength: Int? { json["settings"]?["packed_length"]?.int }
+
+  /// For each step the micro-batches, each the indices of its samples.
+  var microBatches: [[[Int]]] {
+    steps.map { step in
+      (step["micro_batches"]?.array ?? []).map { batch in (batch.array ?? []).compactMap(\.int) }
+    }
+  }
+
+  /// The training data as the run goes through them.
+  func loader(packedLength: Int? = nil, order: BatchPlan.Order = .sequential) throws -> DataLoader {
+    let length = packedLength ?? self.packedLength
+    let batchSize = length == nil ? json["settings"]?["batch_size"]?.int ?? 2 : 1
+    return try DataLoader(samples: try samples(), batchSize: batchSize, packedLength: length, order: order)
+  }
+
   func options() -> TrainingOptions {
     let settings = json["settings"]
     var options = TrainingOptions()
@@ -72,12 +89,10 @@ struct ReferenceRun {
     }
     var options = options()
     change(&options)
-    let batchSize = json["settings"]?["batch_size"]?.int ?? 2
-    let loader = try DataLoader(
-      samples: try samples(), batchSize: packedLength == nil ? batchSize : 1, packedLength: packedLength, order: order)
     let trainer = try Trainer(
-      model: adapters.model, part: TunedAdapter(adapter, base: base), objective: SupervisedFineTuning(), loader: loader,
-      evalSamples: evalSamples, options: options, output: output, shouldStop: shouldStop, observe: observe)
+      model: adapters.model, part: TunedAdapter(adapter, base: base), objective: SupervisedFineTuning(),
+      loader: try loader(packedLength: packedLength, order: order), evalSamples: evalSamples, options: options, output: output,
+      shouldStop: shouldStop, observe: observe)
     return (trainer, adapter)
   }
 }

@@ -13,7 +13,7 @@ import Tuners
 @Suite struct ReferenceRunTests {
   static let runs = [
     "llama-tied/accumulation-1", "llama-tied/accumulation-4", "llama-tied/accumulation-4-remainder", "llama-tied/cosine",
-    "gpt2/gpt2",
+    "llama-tied/packed", "gpt2/gpt2",
   ]
 
   @Test(arguments: runs) func everyLossIsTheReferences(_ name: String) throws {
@@ -32,6 +32,22 @@ import Tuners
     let final = try Goldens.tensors("training/\(name).final_adapter.safetensors")
     for (path, value) in adapter.parameters {
       #expect(try mismatch(value, try final.tensor("base_model.model." + path), absolute: 1e-5) == nil, "\(path)")
+    }
+  }
+
+  /// The reference computed the samples of a packed row one by one; here they share a row, as the reference says which.
+  @Test(arguments: runs) func everyStepHasTheReferencesSamples(_ name: String) throws {
+    let run = try ReferenceRun(name)
+    defer { run.remove() }
+    var loader = try run.loader()
+    #expect(run.microBatches.count == 20)
+    for step in run.microBatches {
+      for indices in step {
+        let next = loader.next()
+        let batch = try #require(next)
+        #expect(batch.samples == indices)
+        #expect(run.packedLength.map { batch.tokenCount <= $0 } ?? true)
+      }
     }
   }
 

@@ -62,6 +62,26 @@ import Tuners
     #expect(try bytes(resumed) == bytes(adapter))
   }
 
+  @Test func stoppedInTheLastEvaluationIsNotTheEnd() throws {
+    let (whole, parts) = (try ReferenceRun("llama-tied/accumulation-1"), try ReferenceRun("llama-tied/accumulation-1"))
+    defer {
+      whole.remove()
+      parts.remove()
+    }
+    let (trainer, adapter) = try whole.trainer(evalSamples: try evalSamples(whole))
+    let result = try trainer.run(resuming: false)
+    #expect(result.rows.last?.evalLoss != nil)
+    var stops = false
+    let (first, _) = try parts.trainer(
+      evalSamples: try evalSamples(parts), shouldStop: { stops },
+      observe: { if case .step(let report) = $0 { stops = report.step == report.totalSteps } })
+    #expect(throws: TrainingInterrupted.self) { try first.run(resuming: false) }
+    let (second, resumed) = try parts.trainer(evalSamples: try evalSamples(parts))
+    let again = try second.run(resuming: true)
+    #expect(again.rows.map(\.evalLoss) == result.rows.map(\.evalLoss))
+    #expect(try bytes(resumed) == bytes(adapter))
+  }
+
   @Test func resumingWithoutACheckpointSaysSo() throws {
     let run = try ReferenceRun("llama-tied/accumulation-1")
     defer { run.remove() }

@@ -76,6 +76,17 @@ import Torch
     try AdapterFolder.load(folder, into: again)
   }
 
+  /// PEFT puts the paths of the modules in place of `all-linear`, and so do we.
+  @Test func namesTheModulesOfAllLinear() throws {
+    let set = try AdapterSet(try TinyModels.load("llama-tied"))
+    let adapter = try set.add(LoRAConfiguration())
+    let own = try JSON(parsing: Data(adapter.configuration.adapterConfig(base: "llama-tied", adapter: adapter)))
+    let reference = try Goldens.json("adapters/lora-all-linear-rslora/adapter_config.json")
+    let names = { (json: JSON) in (json["target_modules"]?.array ?? []).compactMap(\.string) }
+    #expect(names(own).count == 14)
+    #expect(Set(names(own)) == Set(names(reference)))
+  }
+
   @Test func severalAdaptersStandSideBySide() throws {
     let model = try TinyModels.load("llama-tied")
     let expected = try Goldens.tensors("adapters/two-adapters/expected.safetensors")

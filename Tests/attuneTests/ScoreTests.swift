@@ -26,6 +26,14 @@ import Text
     }
   }
 
+  @Test func theInputIsNotWrittenOver() throws {
+    let input = try folder.write(#"{"text": "the"}"#, to: "in.jsonl")
+    let result = try Program.run("score", "--model", model, "--input", input, "--output", "in.jsonl", in: folder)
+    #expect(result.status == 1)
+    #expect(result.errors.hasPrefix("error: --output: in.jsonl is the input"))
+    #expect(try String(contentsOfFile: input, encoding: .utf8) == #"{"text": "the"}"#)
+  }
+
   @Test func textsAreScoredAsTheReferenceDoes() throws {
     let golden = try expected()["scores"]?.array ?? []
     let lines = golden.map { (["text": $0["text"] ?? .null, "id": 3] as JSON).text() }

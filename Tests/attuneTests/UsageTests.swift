@@ -51,6 +51,31 @@ import Text
     #expect(result.errors.hasPrefix("error: "))
   }
 
+  @Test func anUnknownVerbIsNamedWithTheNearest() throws {
+    let result = try Program.run("tunee", "recipe.yaml", in: folder)
+    #expect(result.status == 2)
+    #expect(result.errors.hasPrefix("error: there is no command “tunee”; did you mean “tune”?"))
+  }
+
+  @Test func aRecipeThatIsAFolderIsRefused() throws {
+    let result = try Program.run("tune", folder.url.path, in: folder)
+    #expect(result.status == 1)
+    #expect(result.errors.hasPrefix("error: ") && result.errors.contains("is a folder"))
+  }
+
+  @Test func aFailureOfTheSystemNamesThePath() throws {
+    let model = try TinyModels.folder("llama-tied", in: folder).path
+    let file = try folder.write("precious", to: "file")
+    let result = try Program.run("merge", "--model", model, "--output", file, in: folder)
+    #expect(result.status == 1)
+    #expect(result.errors == "error: \(file) is a file, and the model needs a folder; name another one\n")
+    #expect(try String(contentsOfFile: file, encoding: .utf8) == "precious")
+    let tokenizer = URL(filePath: model + "/tokenizer.json")
+    try Data("{".utf8).write(to: tokenizer)
+    let cut = try Program.run("tokenize", "--model", model, "--text", "a", in: folder)
+    #expect(cut.errors.hasPrefix("error: \(tokenizer.path): "))
+  }
+
   @Test func anUnknownValueIsNamedWithTheKnownOnes() throws {
     let result = try Program.run("generate", "--model", "m", "--prompt", "p", "--dtype", "f16", in: folder)
     #expect(result.errors.contains("'f16'") && result.errors.contains("'f32', 'bf16' or 'auto'"))
@@ -73,6 +98,17 @@ import Text
     try FileManager.default.moveItem(
       at: pickle.appending(path: "model.safetensors"), to: pickle.appending(path: "pytorch_model.bin"))
     #expect(try Program.run("merge", "--model", pickle.path, "--output", "x", in: folder).errors.contains("is a pickle"))
+  }
+
+  @Test func anAdapterOfAModelOfAnotherNameIsNoted() throws {
+    let arguments = ["--prompt", "a", "--raw", "--max-new-tokens", "1", "--adapter", Goldens.url("adapters/lora").path]
+    let own = try TinyModels.folder("llama-tied", in: folder)
+    let fitting = try run(["generate", "--model", own.path] + arguments)
+    #expect(fitting.status == 0 && !fitting.errors.contains("note:"))
+    let other = folder.url.appending(path: "other")
+    try FileManager.default.copyItem(at: own, to: other)
+    let noted = try run(["generate", "--model", other.path] + arguments)
+    #expect(noted.status == 0 && noted.errors.contains("was made for the model “llama-tied”"))
   }
 
   @Test func aMissingAdapterIsNamed() throws {

@@ -34,7 +34,7 @@ struct GGUFCursor {
   mutating func count(_ what: String, minimumSize: Int) throws(CheckpointError) -> Int {
     let declared = try number(UInt64.self, what)
     guard declared <= UInt64(remaining / minimumSize) else {
-      throw wrong("\(what) is \(declared), more than fit in the \(remaining) bytes left in the file")
+      throw wrong("\(what) is \(declared), more than fit in the \(remaining) bytes left in the file: it is cut off or damaged")
     }
     return Int(declared)
   }

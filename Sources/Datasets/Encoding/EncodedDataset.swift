@@ -77,7 +77,9 @@ extension Dataset {
   ///
   /// Samples without a target are left out and reported.
   ///
-  /// - Parameter strict: refuse samples without a target, too.
+  /// - Parameters:
+  ///   - encoder: makes tokens and targets of a sample.
+  ///   - strict: refuse samples without a target, too.
   /// - Throws: ``BadRows`` where samples cannot be rendered or tokenized; ``EncodingRefusal`` where training must not start.
   public func encoded(with encoder: SampleEncoder, strict: Bool = false) throws -> EncodedDataset {
     guard !samples.isEmpty else {

@@ -73,7 +73,8 @@ public struct EncodingReport: Sendable, Hashable, Codable {
 extension EncodingReport: CustomStringConvertible {
   /// A few lines for the log.
   public var description: String {
-    var lines = ["\(samples) samples became \(encoded): \(tokens - lostTokens) tokens, \(trainedTokens) of them learnt"]
+    let kept = counted(tokens - lostTokens, "token")
+    var lines = ["\(counted(samples, "sample")) became \(encoded): \(kept), \(trainedTokens) of them learnt"]
     func tell(_ group: Group, _ what: String) {
       guard group.count > 0 else { return }
       lines.append("\(group.count) \(what):")

@@ -25,7 +25,9 @@ public struct SampleEncoder: Sendable {
   /// An encoder.
   ///
   /// - Parameters:
+  ///   - tokenizer: the model's own.
   ///   - renderer: the model's chat template; nil where it has none, so that conversations are refused.
+  ///   - settings: what is trained, and how long a sample may be.
   ///   - spans: finds the assistant's turns in a rendered conversation; by default from what the template renders.
   /// - Throws: ``DatasetError`` where the settings make no sense.
   public init(

@@ -42,7 +42,7 @@ extension InspectionReport: CustomStringConvertible {
   /// The report for a terminal.
   public var description: String {
     var lines = sources.map {
-      "\($0.path): \($0.rows) rows in \($0.files == 1 ? "1 file" : "\($0.files) files"), format \($0.format)"
+      "\($0.path): \(counted($0.rows, "row")) in \(counted($0.files, "file")), format \($0.format)"
     }
     lines.append("samples: \(samples)")
     if let lengths { lines.append("length in \(unit): \(lengths.line)") }

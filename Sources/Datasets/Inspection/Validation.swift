@@ -12,7 +12,7 @@ public struct ValidationReport: Sendable, Hashable, Codable, CustomStringConvert
 
   /// The report for a terminal.
   public var description: String {
-    let head = "\(goodRows) good rows"
+    let head = counted(goodRows, "good row")
     return badRows.isEmpty ? head : head + "\n" + badRows.description
   }
 }
@@ -20,7 +20,9 @@ public struct ValidationReport: Sendable, Hashable, Codable, CustomStringConvert
 extension Dataset {
   /// Reads every row of every source and says which are bad.
   ///
-  /// - Parameter listing: how many bad rows are described in full; all of them by default.
+  /// - Parameters:
+  ///   - sources: the files to read.
+  ///   - listing: how many bad rows are described in full; all of them by default.
   /// - Throws: ``DatasetError`` where a file cannot be used at all.
   public static func validate(_ sources: [DataSource], listing: Int = .max) throws -> ValidationReport {
     let dataset = try load(sources, badRows: .skip, listing: listing)

@@ -17,9 +17,7 @@ public struct Batch: Sendable, Hashable {
   /// Which sample each segment is: an index into the loader's samples, [S].
   public var samples: [Int]
 
-  /// The samples at `indices`, in that order.
-  ///
-  /// - Parameter all: every sample.
+  /// The samples at `indices` of `all`, in that order.
   public init(_ indices: [Int], of all: [EncodedSample]) {
     let chosen = indices.map { all[$0] }
     tokens = chosen.flatMap(\.ids)

@@ -4,6 +4,8 @@ public struct BatchPlan: Sendable, Hashable, Codable {
   public enum Order: String, Sendable, Hashable, Codable, CaseIterable {
     /// Random, another one each epoch.
     case shuffled
+    /// Random, but batches have similar numbers of tokens: long samples stand beside short ones.
+    case balanced
     /// Random, but samples of a batch have similar lengths.
     case grouped
     /// As in the files.
@@ -30,7 +32,7 @@ public struct BatchPlan: Sendable, Hashable, Codable {
 
 /// The batches of every epoch, as indices of samples: a pure function of plan, lengths, sources and the epoch's number.
 struct EpochPlanner: Sendable {
-  /// Batches whose samples are sorted by length together, as Hugging Face's sampler has it.
+  /// Batches whose samples are distributed among them by length together, as many as Hugging Face's sampler sorts together.
   private static let batchesPerGroup = 50
 
   /// What a random number is for, so that no two draws share a generator.
@@ -49,12 +51,37 @@ struct EpochPlanner: Sendable {
       let ordered = plan.order == .sequential ? rows : generator.shuffled(rows)
       return ordered.chunks(of: plan.batchSize).map { $0.flatMap { $0 } }
     }
-    guard plan.order == .grouped else { return drawn.chunks(of: plan.batchSize) }
     let groups = drawn.chunks(of: plan.batchSize * Self.batchesPerGroup)
-    let sorted = groups.flatMap { group in
-      group.enumerated().sorted { (-lengths[$0.element], $0.offset) < (-lengths[$1.element], $1.offset) }.map(\.element)
+    switch plan.order {
+    case .shuffled, .sequential: return drawn.chunks(of: plan.batchSize)
+    case .balanced: return groups.flatMap { generator.shuffled(balanced($0)) }
+    case .grouped: return generator.shuffled(groups.flatMap(longestFirst).chunks(of: plan.batchSize))
     }
-    return generator.shuffled(sorted.chunks(of: plan.batchSize))
+  }
+
+  /// Equal lengths keep their order.
+  private func longestFirst(_ samples: [Int]) -> [Int] {
+    samples.enumerated().sorted { (-lengths[$0.element], $0.offset) < (-lengths[$1.element], $1.offset) }.map(\.element)
+  }
+
+  /// Batches of `batchSize` samples, the last one of what is left over, with similar numbers of tokens.
+  ///
+  /// The longest sample first, each goes to the batch that has the fewest tokens so far and room (Graham's rule for scheduling, with a
+  /// bound on the number of tasks; SIAM J. Appl. Math. 17, 1969). Inside a batch samples keep the order in which they were drawn.
+  private func balanced(_ samples: [Int]) -> [[Int]] {
+    let capacities = samples.chunks(of: plan.batchSize).map(\.count)
+    var batches = [[Int]](repeating: [], count: capacities.count)
+    // A short batch begins with the tokens that its missing samples would have on average.
+    let mean = samples.reduce(0) { $0 + lengths[$1] } / max(1, samples.count)
+    var tokens = capacities.map { (plan.batchSize - $0) * mean }
+    let places = samples.indices.sorted { (-lengths[samples[$0]], $0) < (-lengths[samples[$1]], $1) }
+    for place in places {
+      let open = batches.indices.filter { batches[$0].count < capacities[$0] }
+      guard let batch = open.min(by: { (tokens[$0], $0) < (tokens[$1], $1) }) else { continue }
+      batches[batch].append(place)
+      tokens[batch] += lengths[samples[place]]
+    }
+    return batches.map { batch in batch.sorted().map { samples[$0] } }
   }
 
   /// The samples of an epoch in their order.

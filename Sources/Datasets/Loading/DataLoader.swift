@@ -46,8 +46,12 @@ public struct DataLoader: Sendable, Sequence, IteratorProtocol {
   /// A loader of samples of one weight.
   ///
   /// - Parameters:
+  ///   - samples: what is loaded.
   ///   - batchSize: samples a batch, or packed rows.
   ///   - packedLength: how long a packed row may be; nil to leave samples unpacked.
+  ///   - order: shuffled anew each epoch, or as they come.
+  ///   - seed: of the shuffling.
+  ///   - epochs: passes over the samples; nil for no end.
   /// - Throws: ``DatasetError`` where there is nothing to load or the plan cannot hold the samples.
   public init(
     samples: [EncodedSample], batchSize: Int, packedLength: Int? = nil, order: BatchPlan.Order = .shuffled, seed: UInt64 = 42,

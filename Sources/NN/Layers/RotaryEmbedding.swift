@@ -67,7 +67,9 @@ public struct RotaryEmbedding: Sendable {
 
   /// cos and sin of each position's angles, times the attention factor. positions [B, S] int64 → [B, S, R/2] float32.
   ///
-  /// - Parameter length: one more than the highest position, which dynamic scaling looks at.
+  /// - Parameters:
+  ///   - positions: where each token stands, from 0.
+  ///   - length: one more than the highest position, which dynamic scaling looks at.
   public func angles(_ positions: Tensor, length: Int) throws(TorchError) -> (cos: Tensor, sin: Tensor) {
     let frequencies = try Tensor(self.frequencies(length: length).map(Float.init)).to(positions.device)
     let angles = try positions.to(.float32).unsqueezed(-1) * frequencies

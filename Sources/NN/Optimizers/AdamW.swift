@@ -37,7 +37,7 @@ public final class AdamW {
 
   /// An optimizer of `parameters`, whose means start at 0.
   ///
-  /// - Throws: ``TorchError`` where a parameter is not float32, in which small steps would be lost.
+  /// - Throws: `TorchError` where a parameter is not float32, in which small steps would be lost.
   public init(_ parameters: [(path: String, value: Tensor)], settings: Settings = Settings()) throws(TorchError) {
     self.settings = settings
     var entries: [Entry] = []
@@ -108,7 +108,7 @@ public final class AdamW {
 
   /// Continues from a checkpoint.
   ///
-  /// - Throws: ``TorchError`` where a mean is missing or has another shape; nothing has changed then.
+  /// - Throws: `TorchError` where a mean is missing or has another shape; nothing has changed then.
   public func restore(step: Int, state: (String) throws(TorchError) -> Tensor) throws(TorchError) {
     var loaded: [Tensor] = []
     for (name, value) in self.state {

@@ -87,6 +87,10 @@ public struct MergedModel {
     guard !inputs.contains(where: { $0.standardizedFileURL.resolvingSymlinksInPath().path == target }) else {
       throw RecipeError("\(folder.path) is what is to be merged; give another folder for the result")
     }
+    var isFolder: ObjCBool = true
+    guard !FileManager.default.fileExists(atPath: folder.path, isDirectory: &isFolder) || isFolder.boolValue else {
+      throw RecipeError("\(folder.path) is a file, and the model needs a folder; name another one")
+    }
     let entries = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
     guard entries.isEmpty || replacing else {
       throw RecipeError("\(folder.path) holds files already; give another folder, or --force to write into this one")

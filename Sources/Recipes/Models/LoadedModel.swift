@@ -15,7 +15,10 @@ public final class LoadedModel {
 
   /// Loads a model by name or path.
   ///
-  /// - Parameter store: where names are looked up.
+  /// - Parameters:
+  ///   - name: a name of the store, a Hugging Face folder or a `.gguf` file.
+  ///   - options: element type, device and threads.
+  ///   - store: where names are looked up.
   /// - Throws: an error of the part that failed, naming file, key or tensor.
   public init(_ name: String, options: ModelOptions = ModelOptions(), store: ModelStore = .standard) throws {
     let url = try store.resolve(name)

@@ -5,6 +5,12 @@ import NN
 import Torch
 import Tuners
 
+/// Formats that weights can be put into when they are loaded, for generating.
+public enum Quantization: String, Sendable, Hashable, CaseIterable {
+  /// 8 bits, with a scale for each 32 neighbours of a row.
+  case int8
+}
+
 /// What to load a model as.
 public struct ModelOptions: Sendable, Hashable {
   /// The element type of frozen weights; nil for the fastest that is exact enough here.
@@ -13,12 +19,15 @@ public struct ModelOptions: Sendable, Hashable {
   public var device: Device?
   /// Threads inside one operation; nil for all cores.
   public var threads: Int?
+  /// What to store the weights of projections in for generating; nil leaves them as they are.
+  public var quantization: Quantization?
 
   /// Options by name.
-  public init(dtype: DType? = nil, device: Device? = nil, threads: Int? = nil) {
+  public init(dtype: DType? = nil, device: Device? = nil, threads: Int? = nil, quantization: Quantization? = nil) {
     self.dtype = dtype
     self.device = device
     self.threads = threads
+    self.quantization = quantization
   }
 
   /// The device to use.
@@ -60,6 +69,10 @@ public final class ModelWeights {
     model = try ModelLoader.load(
       ModelConfiguration(files.config, path: files.path), weights: files.weights, dtype: options.resolvedDType(on: device),
       device: device)
+    if options.quantization == .int8 {
+      guard device == .cpu else { throw RecipeError("8-bit weights are for generating on a CPU; leave them out on \(device)") }
+      try model.quantizeProjections()
+    }
     adapters = try AdapterSet(model)
   }
 

@@ -15,14 +15,23 @@ public struct TextSide: Sendable {
   /// Reads the tokenizer and templates of a Hugging Face folder or a .gguf file.
   ///
   /// - Throws: `CheckpointError`, `TokenizerError` or `TemplateError` that names the file and the key.
-  public init(_ url: URL) throws {
-    let files = try TokenizerFiles(url)
+  public init(_ url: URL) throws { try self.init(try TokenizerFiles(url)) }
+
+  /// The tokenizer and templates of files that were read.
+  ///
+  /// - Throws: `TokenizerError` or `CheckpointError` that names the key.
+  public init(_ files: TokenizerFiles) throws {
     path = files.path
     templates = ChatTemplateSet(files.chatTemplates)
     switch files.vocabulary {
     case .tokenizerJSON(let bytes):
-      tokenizer = try BPETokenizer(tokenizerJSON: bytes, configJSON: files.config.map { Array($0.text().utf8) })
-    case .gguf(let metadata): tokenizer = try BPETokenizer(try metadata.vocabulary())
+      let config = files.config.map { Array($0.text().utf8) }
+      do throws(TokenizerError) { tokenizer = try BPETokenizer(tokenizerJSON: bytes, configJSON: config) } catch {
+        throw error.located(at: path + "/")
+      }
+    case .gguf(let metadata):
+      let vocabulary = try metadata.vocabulary()
+      do throws(TokenizerError) { tokenizer = try BPETokenizer(vocabulary) } catch { throw error.located(at: path + ": ") }
     }
   }
 

@@ -99,10 +99,8 @@ public struct Quickstart {
   /// - Parameters:
   ///   - say: told in words what happens.
   ///   - observe: told what training does.
-  /// - Throws: an error of the part that failed; `TrainingInterrupted` when asked to stop.
-  public func run(
-    shouldStop: @escaping () -> Bool, say: (String) -> Void, observe: @escaping (TrainingEvent) -> Void
-  ) throws -> QuickstartSummary {
+  /// - Throws: an error of the part that failed.
+  public func run(say: (String) -> Void, observe: @escaping (TrainingEvent) -> Void) throws -> QuickstartSummary {
     let start = ContinuousClock.now
     let run = TuneRun(recipe)
     try run.check(resuming: false, overwriting: true)
@@ -112,9 +110,7 @@ public struct Quickstart {
     say("measuring the base model on \(test.count) held-out snippets")
     let base = try measure("zero-shot", test, nil, loaded)
     let shots = try measure("\(examples.count) examples in the prompt", test, examples, loaded)
-    if shouldStop() { throw TrainingInterrupted(step: 0, checkpoint: output) }
-    let tuned = try run.run(
-      model: loaded, shouldStop: shouldStop, announce: { say("tuning: \($0.summary)") }, observe: observe)
+    let tuned = try run.run(model: loaded, announce: { say("tuning: \($0.summary)") }, observe: observe)
     say("measuring the tuned model")
     let after = try measure("tuned", test, nil, loaded)
     let (question, answer) = try ask(test, loaded)

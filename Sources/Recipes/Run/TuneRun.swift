@@ -22,20 +22,19 @@ public struct TunePlan: Sendable {
   public let training: EncodingReport
   /// The same of the evaluation samples.
   public let evaluation: EncodingReport?
+  /// What encoding did to the data and whether it was done at all, in words.
+  public let dataNotes: [String]
   /// Steps to take.
   public let totalSteps: Int
 
   /// The share of numbers that are tuned, in percent.
   public var percentage: Double { 100 * Double(trainableParameters) / Double(max(1, totalParameters)) }
 
-  /// What encoding did to the data, in words.
-  public var dataNotes: [String] { ["training data: \(training)"] + (evaluation.map { ["evaluation data: \($0)"] } ?? []) }
-
   /// The plan in one line.
   public var summary: String {
     let share = String(format: "%.4f", percentage)
-    return "\(trainableParameters) of \(totalParameters) parameters trained (\(share) %), \(training.encoded) samples, "
-      + "\(totalSteps) steps, \(dtype.rawValue) on \(device)"
+    return "\(trainableParameters) of \(totalParameters) parameters trained (\(share) %), "
+      + "\(counted(training.encoded, "sample")), \(counted(totalSteps, "step")), \(dtype.rawValue) on \(device)"
   }
 }
 
@@ -43,17 +42,17 @@ public struct TunePlan: Sendable {
 public final class TuneRun {
   /// The recipe.
   public let recipe: Recipe
-  /// The run's folder.
-  public let output: URL
+  private let folder: RunFolder
   private let store: ModelStore
 
-  /// A run of `recipe`. Nothing is read yet.
-  ///
-  /// - Parameter store: where model names are looked up.
+  /// A run of `recipe`, whose model's name is looked up in `store`. Nothing is read yet.
   public init(_ recipe: Recipe, store: ModelStore = .standard) {
     (self.recipe, self.store) = (recipe, store)
-    output = URL(filePath: recipe.output).standardizedFileURL
+    folder = RunFolder(recipe.output)
   }
+
+  /// The run's folder.
+  public var output: URL { folder.url }
 
   /// Where the adapter is written at the end.
   public var adapterFolder: URL { output.appending(path: "adapter") }
@@ -66,24 +65,23 @@ public final class TuneRun {
   /// - Throws: ``RecipeError`` that names key and path.
   public func check(resuming: Bool, overwriting: Bool) throws {
     let manager = FileManager.default
-    _ = try store.resolve(recipe.model)
+    do { _ = try store.resolve(recipe.model) } catch let error as RecipeError { throw RecipeError("model: \(error)") }
     for source in recipe.data.train + recipe.data.eval where !manager.fileExists(atPath: source.path) {
       throw RecipeError("data: there is no file “\(source.path)” in \(manager.currentDirectoryPath)")
     }
     if let folder = recipe.method.initFrom { _ = try AdapterFolder.configuration(URL(filePath: folder)) }
-    let holdsRun = manager.fileExists(atPath: output.appending(path: "metrics.jsonl").path)
-    if resuming, !holdsRun { throw RecipeError("output: \(recipe.output) holds no run to go on with; start without --resume") }
-    if holdsRun, !resuming, !overwriting {
-      throw RecipeError("output: \(recipe.output) holds a run already; --resume goes on with it, --overwrite starts anew")
-    }
+    try folder.check(resuming: resuming, overwriting: overwriting)
   }
 
   /// Trains, and leaves the run's files in its folder.
   ///
   /// - Parameters:
-  ///   - model: the model, where it is loaded already.
-  ///   - measuredBy: what stands between trainer and objective, where steps are measured.
+  ///   - loaded: the model, where it is loaded already.
+  ///   - resuming: go on from the newest checkpoint.
+  ///   - recorder: what stands between trainer and objective, where steps are measured.
+  ///   - shouldStop: asked between steps; where true, the run saves and stops.
   ///   - announce: told the plan before the first step.
+  ///   - observe: told what training does.
   /// - Throws: an error of the part that failed; `TrainingInterrupted` when asked to stop.
   @discardableResult
   public func run(
@@ -92,24 +90,24 @@ public final class TuneRun {
     observe: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws -> TuneResult {
     let url = try store.resolve(recipe.model)
-    let text = try loaded?.text ?? TextSide(url)
-    let stops = try loaded?.stopTokens ?? LoadedModel.stopTokens(ModelFiles(url), tokenizer: text.tokenizer)
-    let (training, evaluation) = try encode(text, stopTokens: stops)
+    let data = try encode(url, loaded)
     let model = try loaded ?? LoadedModel(recipe.model, options: recipe.train.model, store: store)
     try RandomState.seed(recipe.train.options.seed)
     let adapter = try install(in: model)
     guard let objective = Objectives.make(recipe.objective) else {
       throw RecipeError("there is no objective “\(recipe.objective)”")
     }
-    try prepareFolder(resuming: resuming)
+    try folder.prepare(recipe: recipe.yaml, resuming: resuming)
     let trainer = try Trainer(
       model: model.model, part: TunedAdapter(adapter, base: recipe.model), objective: recorder(objective),
-      loader: try loader(training), evalSamples: evaluation?.samples ?? [], options: recipe.train.options, output: output,
+      loader: try loader(data.training), evalSamples: data.evaluation?.samples ?? [], options: recipe.train.options,
+      output: output,
       shouldStop: shouldStop, observe: observe)
     let (total, trainable) = model.model.parameterCount()
     let plan = TunePlan(
       totalParameters: total, trainableParameters: trainable, dtype: model.model.dtype, device: model.model.device,
-      training: training.report, evaluation: evaluation?.report, totalSteps: trainer.totalSteps)
+      training: data.training.report, evaluation: data.evaluation?.report, dataNotes: data.notes,
+      totalSteps: trainer.totalSteps)
     announce(plan)
     let result = try trainer.run(resuming: resuming)
     try adapter.setTrainable(false)
@@ -119,24 +117,18 @@ public final class TuneRun {
     return summary
   }
 
-  private func encode(
-    _ text: TextSide, stopTokens: Set<Int32>
-  ) throws -> (training: EncodedDataset, evaluation: EncodedDataset?) {
-    var settings = recipe.data.encoding
-    settings.stopTokens = stopTokens
-    var training = try Dataset.load(recipe.data.train)
-    var evaluation = recipe.data.eval.isEmpty ? nil : try Dataset.load(recipe.data.eval)
-    if let share = recipe.data.evalSplit {
-      let parts = try training.split(evalShare: share, seed: recipe.train.options.seed)
-      (training, evaluation) = (parts.train, parts.eval)
-    }
-    let hasTools = training.samples.contains { $0.tools != nil }
-    let encoder = try SampleEncoder(
-      tokenizer: text.tokenizer, renderer: try text.template(hasTools: hasTools), settings: settings)
-    return (
-      try training.encoded(with: encoder, strict: recipe.data.isStrict),
-      try evaluation?.encoded(with: encoder, strict: recipe.data.isStrict)
-    )
+  /// The data of the run as tokens, from the cache where they are there. The weights are not read.
+  ///
+  /// - Throws: an error of the part that failed.
+  public func encode() throws -> RunData { try encode(try store.resolve(recipe.model), nil) }
+
+  private func encode(_ url: URL, _ loaded: LoadedModel?) throws -> RunData {
+    let files = try TokenizerFiles(url)
+    let text = try loaded?.text ?? TextSide(files)
+    let stops = try loaded?.stopTokens ?? LoadedModel.stopTokens(ModelFiles(url), tokenizer: text.tokenizer)
+    let encoder = RunEncoder(
+      recipe: recipe.data, seed: recipe.train.options.seed, text: text, files: files, stopTokens: stops, cache: store.tokenCache)
+    return try encoder.run()
   }
 
   private func install(in model: LoadedModel) throws -> Adapter {
@@ -150,19 +142,6 @@ public final class TuneRun {
     let plan = BatchPlan(
       batchSize: train.batchSize, packedLength: packed, order: recipe.data.order, seed: train.options.seed)
     return try DataLoader(dataset, plan: plan, epochs: train.epochs)
-  }
-
-  /// Makes the run's folder and writes the resolved recipe; a run that starts anew removes what an older one left.
-  private func prepareFolder(resuming: Bool) throws {
-    let manager = FileManager.default
-    if !resuming {
-      for name in ["checkpoints", "best", "adapter", "metrics.jsonl", "report.html", "summary.json"] {
-        let url = output.appending(path: name)
-        if manager.fileExists(atPath: url.path) { try manager.removeItem(at: url) }
-      }
-    }
-    try manager.createDirectory(at: output, withIntermediateDirectories: true)
-    try AtomicFile.write(recipe.yaml, to: output.appending(path: "recipe.yaml"))
   }
 }
 

@@ -34,9 +34,12 @@ public struct Recipe: Sendable {
   ///   - overrides: `key.path=value` pairs that replace what stands there.
   /// - Throws: ``RecipeError`` with file, line and key.
   public init(contentsOf url: URL, overrides: [String] = []) throws {
-    guard let data = FileManager.default.contents(atPath: url.path) else {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) else {
       throw RecipeError("there is no recipe at \(url.path)")
     }
+    guard !isFolder.boolValue else { throw RecipeError("\(url.path) is a folder; name the recipe, a YAML file") }
+    guard let data = FileManager.default.contents(atPath: url.path) else { throw RecipeError("\(url.path) cannot be read") }
     guard let text = String(validating: data, as: UTF8.self) else { throw RecipeError("\(url.path) is not UTF-8 text") }
     try self.init(text, file: url.lastPathComponent, overrides: overrides)
   }
@@ -139,9 +142,11 @@ public struct DataRecipe: Sendable {
   /// Whether rows are filled up with whole samples.
   public var packing = false
   /// The order of samples.
-  public var order = BatchPlan.Order.shuffled
+  public var order = BatchPlan.Order.balanced
   /// Whether a sample without a trained token stops the run instead of being left out.
   public var isStrict = false
+  /// Whether tokens are taken from the cache of encoded data, and kept there.
+  public var usesCache = true
 
   /// Data from these sources.
   public init(train: [DataSource], eval: [DataSource] = []) { (self.train, self.eval) = (train, eval) }
@@ -159,9 +164,11 @@ public struct DataRecipe: Sendable {
     encoding.mask = try node.choice("mask", MaskPolicy.allCases.map { ($0.rawValue, $0) })
     encoding.appendsEndOfText = try node.bool("append_eos") ?? true
     packing = try node.bool("packing") ?? false
+    if let balances = try node.bool("balance"), !balances { order = .shuffled }
     if let shuffles = try node.bool("shuffle"), !shuffles { order = .sequential }
     if try node.bool("group_by_length") ?? false { order = .grouped }
     isStrict = try node.bool("strict") ?? false
+    usesCache = try node.bool("cache") ?? true
     try node.finish()
   }
 

@@ -5,11 +5,17 @@ import Yams
 final class RecipeNode {
   private let mapping: Node.Mapping
   private let path: String
-  private let file: String
+  private let source: Source
   private var known: [String] = []
 
-  private init(_ mapping: Node.Mapping, path: String, file: String) {
-    (self.mapping, self.path, self.file) = (mapping, path, file)
+  /// Where values come from.
+  private struct Source {
+    let file: String
+    let overrides: [String]
+  }
+
+  private init(_ mapping: Node.Mapping, path: String, source: Source) {
+    (self.mapping, self.path, self.source) = (mapping, path, source)
   }
 
   /// The most bytes a recipe may have.
@@ -26,12 +32,15 @@ final class RecipeNode {
     var root: Node
     do {
       root = try Yams.compose(yaml: text) ?? .mapping([:])
+    } catch let YamlError.duplicatedKeysInMapping(keys, context) {
+      let names = keys.map { "“\($0)”" }.joined(separator: ", ")
+      throw RecipeError("\(file):\(context.mark.line): \(names) is given twice; keep one")
     } catch {
       throw RecipeError("\(file) is not YAML: \(error)".trimmingCharacters(in: .whitespacesAndNewlines))
     }
     for override in overrides { try Self.apply(override, to: &root) }
     guard let mapping = root.mapping else { throw RecipeError("\(file) must be a list of keys, such as “model: NAME”") }
-    self.init(mapping, path: "", file: file)
+    self.init(mapping, path: "", source: Source(file: file, overrides: overrides))
   }
 
   /// Puts `value` at `key.path`; the value is read as YAML.
@@ -48,13 +57,22 @@ final class RecipeNode {
     } catch {
       throw RecipeError("--set \(override): the value is not YAML: \(error)")
     }
-    root = replacing(keys[...], in: root, with: value)
+    do throws(NotAnObject) { root = try replacing(keys[...], in: root, with: value) } catch {
+      let whole = keys.prefix(keys.count - error.depth).joined(separator: ".")
+      throw RecipeError("--set \(override): “\(whole)” holds no keys of its own; set it as a whole: --set '\(whole)={…}'")
+    }
   }
 
-  private static func replacing(_ keys: ArraySlice<String>, in node: Node, with value: Node) -> Node {
+  /// A key on the way to a value holds something other than keys; `depth` parts of the path lie below it.
+  private struct NotAnObject: Error { let depth: Int }
+
+  private static func replacing(
+    _ keys: ArraySlice<String>, in node: Node, with value: Node
+  ) throws(NotAnObject) -> Node {
     guard let key = keys.first else { return value }
+    guard node.mapping != nil || isNull(node) else { throw NotAnObject(depth: keys.count) }
     var mapping = node.mapping ?? Node.Mapping([])
-    mapping[Node(key)] = replacing(keys.dropFirst(), in: mapping[Node(key)] ?? .mapping([:]), with: value)
+    mapping[Node(key)] = try replacing(keys.dropFirst(), in: mapping[Node(key)] ?? .mapping([:]), with: value)
     return .mapping(mapping)
   }
 
@@ -64,16 +82,27 @@ final class RecipeNode {
 
   /// The error that `key` is `problem`.
   func error(_ key: String, _ problem: String) -> RecipeError {
-    let line = mapping[Node(key)]?.mark.map { ":\($0.line)" } ?? ""
-    return RecipeError("\(file)\(line): “\(name(key))” \(problem)")
+    RecipeError("\(place(key, mapping[Node(key)]?.mark)): “\(name(key))” \(problem)")
+  }
+
+  /// The file and line of `key`, or the `--set` that gave it.
+  private func place(_ key: String, _ mark: Mark?) -> String {
+    let name = name(key)
+    let override = source.overrides.last { override in
+      guard let path = override.split(separator: "=").first else { return false }
+      return name == path || name.hasPrefix(path + ".") || name.hasPrefix(path + "[")
+    }
+    return override.map { "--set \($0)" } ?? source.file + (mark.map { ":\($0.line)" } ?? "")
+  }
+
+  private static func isNull(_ node: Node) -> Bool {
+    guard let scalar = node.scalar, scalar.style == .any || scalar.style == .plain else { return false }
+    return ["", "~", "null"].contains(scalar.string)
   }
 
   private func node(_ key: String) -> Node? {
     known.append(key)
-    guard let node = mapping[Node(key)] else { return nil }
-    if let scalar = node.scalar, scalar.style == .any || scalar.style == .plain, ["", "~", "null"].contains(scalar.string) {
-      return nil
-    }
+    guard let node = mapping[Node(key)], !Self.isNull(node) else { return nil }
     return node
   }
 
@@ -161,10 +190,10 @@ final class RecipeNode {
   func child(_ key: String, shorthand: String? = nil) throws(RecipeError) -> RecipeNode? {
     guard let node = node(key) else { return nil }
     if let shorthand, node.scalar != nil {
-      return RecipeNode(Node.Mapping([(Node(shorthand), node)]), path: name(key), file: file)
+      return RecipeNode(Node.Mapping([(Node(shorthand), node)]), path: name(key), source: source)
     }
     guard let mapping = node.mapping else { throw error(key, "must hold keys of its own") }
-    return RecipeNode(mapping, path: name(key), file: file)
+    return RecipeNode(mapping, path: name(key), source: source)
   }
 
   /// The elements of a list whose elements are texts or objects; one alone counts as a list.
@@ -174,9 +203,9 @@ final class RecipeNode {
     for (index, element) in (node.sequence.map(Array.init) ?? [node]).enumerated() {
       let place = "\(name(key))[\(index)]"
       if element.scalar != nil {
-        found.append(RecipeNode(Node.Mapping([(Node(shorthand), element)]), path: place, file: file))
+        found.append(RecipeNode(Node.Mapping([(Node(shorthand), element)]), path: place, source: source))
       } else if let mapping = element.mapping {
-        found.append(RecipeNode(mapping, path: place, file: file))
+        found.append(RecipeNode(mapping, path: place, source: source))
       } else {
         throw error(key, "must be a path or a list of them")
       }
@@ -191,11 +220,10 @@ final class RecipeNode {
     for key in mapping.keys {
       let name = key.scalar?.string ?? "?"
       if known.contains(name) { continue }
-      let line = key.mark.map { ":\($0.line)" } ?? ""
       let hint =
         nearestName(to: name, among: known).map { "did you mean “\(self.name($0))”?" }
         ?? "known are \(known.joined(separator: ", "))"
-      throw RecipeError("\(file)\(line): “\(self.name(name))” is no key of a recipe; \(hint)")
+      throw RecipeError("\(place(name, key.mark)): “\(self.name(name))” is no key of a recipe; \(hint)")
     }
   }
 }

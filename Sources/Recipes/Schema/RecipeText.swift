@@ -68,9 +68,13 @@ extension DataRecipe {
     if let truncation = encoding.truncation { lines.append("truncation: \(truncation.rawValue)") }
     if let mask = encoding.mask { lines.append("mask: \(mask.rawValue)") }
     lines += ["append_eos: \(encoding.appendsEndOfText)", "packing: \(packing)"]
-    if order == .sequential { lines.append("shuffle: false") }
-    if order == .grouped { lines.append("group_by_length: true") }
-    lines.append("strict: \(isStrict)")
+    switch order {
+    case .balanced: lines.append("balance: true")
+    case .shuffled: lines.append("balance: false")
+    case .sequential: lines.append("shuffle: false")
+    case .grouped: lines.append("group_by_length: true")
+    }
+    lines += ["strict: \(isStrict)", "cache: \(usesCache)"]
     return lines
   }
 

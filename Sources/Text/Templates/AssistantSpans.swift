@@ -42,7 +42,8 @@ public func assistantSpans(
     return (marked.text, marked.spans.filter { !$0.isEmpty })
   }
   let text = try renderer.render(messages, tools: tools, addGenerationPrompt: false)
-  let finder = AssistantSpanFinder(messages: messages, tools: tools, renderer: renderer, whole: Array(text.utf8))
+  let renderings = Renderings(messages: messages, tools: tools, renderer: renderer, whole: Array(text.utf8))
+  let finder = AssistantSpanFinder(messages: messages, renderings: renderings)
   var spans: [Range<Int>] = []
   for place in messages.indices where messages[place].role == "assistant" {
     let span = try finder.span(of: place)
@@ -54,16 +55,47 @@ public func assistantSpans(
   return (text, spans)
 }
 
+/// The renderings of the beginnings of one conversation. The last ones made are kept: each is asked for several times.
+private final class Renderings {
+  private static let keptCount = 4
+
+  /// The whole conversation, without generation prompt.
+  let whole: [UInt8]
+  private let messages: [Message]
+  private let tools: [JSON]?
+  private let renderer: any ChatRenderer
+  private var kept: [(count: Int, hasPrompt: Bool, result: Result<[UInt8], any Error>)] = []
+
+  init(messages: [Message], tools: [JSON]?, renderer: any ChatRenderer, whole: [UInt8]) {
+    (self.messages, self.tools, self.renderer, self.whole) = (messages, tools, renderer, whole)
+  }
+
+  /// The first `count` messages.
+  func render(first count: Int, prompt: Bool) throws -> [UInt8] {
+    if count == messages.count, !prompt { return whole }
+    if let known = kept.first(where: { $0.count == count && $0.hasPrompt == prompt }) { return try known.result.get() }
+    let result = Result { try render(messages[..<count], prompt: prompt) }
+    if kept.count == Self.keptCount { kept.removeFirst() }
+    kept.append((count, prompt, result))
+    return try result.get()
+  }
+
+  /// Any messages.
+  func render(_ messages: ArraySlice<Message>, prompt: Bool) throws -> [UInt8] {
+    Array(try renderer.render(Array(messages), tools: tools, addGenerationPrompt: prompt).utf8)
+  }
+}
+
 /// Finds one turn after another in a rendering.
 private struct AssistantSpanFinder {
   let messages: [Message]
-  let tools: [JSON]?
-  let renderer: any ChatRenderer
-  let whole: [UInt8]
+  let renderings: Renderings
+
+  private var whole: [UInt8] { renderings.whole }
 
   func span(of place: Int) throws -> Range<Int> {
-    let before = try? render(messages[..<place], prompt: true)
-    if let before, whole.starts(with: before), let turn = try? stableTurn(place, after: before) { return turn }
+    let before = try? renderings.render(first: place, prompt: true)
+    if let before, whole.begins(with: before), let turn = try? stableTurn(place, after: before) { return turn }
     var reason: String?
     for mark in marks(in: messages[place]) {
       do {
@@ -82,10 +114,6 @@ private struct AssistantSpanFinder {
     let reason: String
   }
 
-  private func render(_ messages: some Collection<Message>, prompt: Bool) throws -> [UInt8] {
-    Array(try renderer.render(Array(messages), tools: tools, addGenerationPrompt: prompt).utf8)
-  }
-
   // MARK: where a turn ends
 
   /// What a template may put after a conversation that ends with the turn: nothing, or the opening of another answer.
@@ -97,20 +125,25 @@ private struct AssistantSpanFinder {
     /// What the text up to the end of the turn may be, if others follow: without what only ends a text, and without the
     /// generation prompt.
     var insides: [[UInt8]] {
-      guard let continued, !continued.starts(with: ended) else { return [ended] }
-      if ended.starts(with: continued) { return [ended, continued] }
+      guard let continued, !continued.begins(with: ended) else { return [ended] }
+      if ended.begins(with: continued) { return [ended, continued] }
       guard let prompt, !prompt.isEmpty, continued.reversed().starts(with: prompt.reversed()) else { return [] }
       return [Array(continued.dropLast(prompt.count))]
     }
   }
 
-  private func endings(_ place: Int, of messages: [Message]) throws -> Endings {
-    let unprompted = try? render(messages[..<place], prompt: false)
-    let prompted = try? render(messages[..<place], prompt: true)
-    let prompt = unprompted.flatMap { plain in prompted.flatMap { $0.starts(with: plain) ? Array($0[plain.count...]) : nil } }
-    return Endings(
-      ended: try render(messages[...place], prompt: false), continued: try? render(messages[...place], prompt: true),
-      prompt: prompt)
+  private func endings(_ place: Int) throws -> Endings {
+    Endings(
+      ended: try renderings.render(first: place + 1, prompt: false),
+      continued: try? renderings.render(first: place + 1, prompt: true), prompt: prompt(before: place))
+  }
+
+  /// What asks for an answer after the messages before `place`; nil where the template changes more than the end.
+  private func prompt(before place: Int) -> [UInt8]? {
+    guard let plain = try? renderings.render(first: place, prompt: false),
+      let prompted = try? renderings.render(first: place, prompt: true), prompted.begins(with: plain)
+    else { return nil }
+    return Array(prompted[plain.count...])
   }
 
   /// Where the text of a turn ends: after its marker, without the white space that follows; with it, where there is no marker.
@@ -125,10 +158,10 @@ private struct AssistantSpanFinder {
 
   private func stableTurn(_ place: Int, after before: [UInt8]) throws -> Range<Int>? {
     let content = Array((messages[place].content ?? "").utf8)
-    let endings = try endings(place, of: messages)
+    let endings = try endings(place)
     let insides = endings.insides
-    guard let through = (insides.isEmpty ? [] : insides + [endings.ended]).first(where: whole.starts(with:)),
-      through.starts(with: before),
+    guard let through = (insides.isEmpty ? [] : insides + [endings.ended]).first(where: whole.begins(with:)),
+      through.begins(with: before),
       shows(content, in: through[before.count...])
     else { return nil }
     return before.count..<before.count + Self.end(of: Array(through[before.count...]), after: content)
@@ -136,8 +169,8 @@ private struct AssistantSpanFinder {
 
   /// True where the last word of a turn's text stands in what is taken for the turn: a template may reshape what comes before.
   private func shows(_ content: [UInt8], in turn: ArraySlice<UInt8>) -> Bool {
-    let words = TextTrim.words(String(decoding: content, as: UTF8.self), limit: .max, fromEnd: false)
-    return words.last.map { TextSearch.contains($0, in: String(decoding: turn, as: UTF8.self)) } ?? true
+    guard let word = TextTrim.lastWord(of: String(decoding: content, as: UTF8.self)) else { return true }
+    return !TextSearch.offsets(of: word, in: String(decoding: turn, as: UTF8.self), limit: 1, fromEnd: true).isEmpty
   }
 
   // MARK: the turn around a sentinel
@@ -158,11 +191,13 @@ private struct AssistantSpanFinder {
   private func replacedTurn(_ place: Int, by mark: Mark, after before: [UInt8]?) throws -> Range<Int> {
     let sentinel = try sentinel()
     let replaced = try replacing(mark, at: place, by: sentinel)
-    let (lead, rest) = try Self.around(sentinel, try render(replaced, prompt: false))
+    let (lead, rest) = try Self.around(sentinel, try renderings.render(replaced[...], prompt: false))
     guard whole.starts(with: lead), whole.reversed().starts(with: rest.reversed()), lead.count + rest.count <= whole.count else {
       throw Failure(reason: "the template treats it differently according to its text or the messages that follow")
     }
-    let endings = try endings(place, of: replaced)
+    let endings = Endings(
+      ended: try renderings.render(replaced[...place], prompt: false),
+      continued: try? renderings.render(replaced[...place], prompt: true), prompt: prompt(before: place))
     let short = try Self.around(sentinel, endings.ended)
     let start = lead.count - opening(place, before, short.lead, in: lead)
     let tail = try tail(endings, sentinel, short.rest, in: rest)
@@ -249,5 +284,15 @@ private struct AssistantSpanFinder {
         reason: found.isEmpty ? "the template leaves its text out" : "the template shows its text \(found.count) times")
     }
     return (Array(text[..<start]), Array(text[(start + sentinel.count)...]))
+  }
+}
+
+extension [UInt8] {
+  /// `starts(with:)` for long arrays, many bytes at a time.
+  fileprivate func begins(with other: [UInt8]) -> Bool {
+    guard other.count <= count else { return false }
+    return withUnsafeBufferPointer { bytes in
+      other.withUnsafeBufferPointer { ByteHash.equal(UnsafeBufferPointer(rebasing: bytes.prefix($0.count)), $0) }
+    }
   }
 }

@@ -28,6 +28,14 @@ enum TextTrim {
     }
   }
 
+  /// The last run of characters between white space; nil where there is nothing else. Looks at no more than that.
+  static func lastWord(of text: String) -> String? {
+    let scalars = text.unicodeScalars
+    guard let last = scalars.lastIndex(where: { !TemplateSpace.contains($0) }) else { return nil }
+    let space = scalars[..<last].lastIndex(where: TemplateSpace.contains)
+    return String(scalars[(space.map { scalars.index(after: $0) } ?? scalars.startIndex)...last])
+  }
+
   /// The lines of a text, without or with what ends them.
   static func lines(_ text: String, keepingEnds: Bool = false) -> [String] {
     var lines: [String] = []

@@ -102,19 +102,37 @@ extension GGUFVocabulary {
 
   private func pairTable(_ tokens: TokenTable) throws(TokenizerError) -> PairTable {
     var pairs = PairTable(capacity: merges.count)
+    var joined: [UInt8] = []
     for rank in merges.indices {
-      func id(_ piece: some Sequence<UInt8>) throws(TokenizerError) -> Int32 {
-        let piece = Array(piece)
-        guard let id = tokens.id(of: piece) else {
-          throw GGUFVocabulary.error("merges[\(rank)]", "“\(String(decoding: piece, as: UTF8.self))” is not in the vocabulary")
-        }
-        return id
-      }
-      let (left, right) = try pieces(ofMerge: rank)
-      let merged = try id(left + right)
-      pairs.insert(try id(left), try id(right), PairTable.Merge(rank: UInt32(rank), id: merged))
+      var merge = merges[rank]
+      let found = merge.withUTF8 { ids(ofMerge: $0, in: tokens, joined: &joined) }
+      guard let found else { throw try problem(ofMerge: rank, in: tokens) }
+      pairs.insert(found.left, found.right, PairTable.Merge(rank: UInt32(rank), id: found.merged))
     }
     return pairs
+  }
+
+  /// The ids of the two pieces of a merge and of both together; nil where it is damaged or one of them is not in the vocabulary.
+  ///
+  /// - Parameter joined: room to work in, so that no array is made for each merge.
+  private func ids(
+    ofMerge merge: UnsafeBufferPointer<UInt8>, in tokens: TokenTable, joined: inout [UInt8]
+  ) -> (left: Int32, right: Int32, merged: Int32)? {
+    guard let space = merge.dropFirst().firstIndex(of: 0x20) else { return nil }
+    joined.removeAll(keepingCapacity: true)
+    joined.append(contentsOf: merge[..<space])
+    joined.append(contentsOf: merge[(space + 1)...])
+    guard let left = tokens.id(of: UnsafeBufferPointer(rebasing: merge[..<space])),
+      let right = tokens.id(of: UnsafeBufferPointer(rebasing: merge[(space + 1)...])), let merged = tokens.id(of: joined)
+    else { return nil }
+    return (left, right, merged)
+  }
+
+  /// Why a merge cannot be used.
+  private func problem(ofMerge rank: Int, in tokens: TokenTable) throws(TokenizerError) -> TokenizerError {
+    let (left, right) = try pieces(ofMerge: rank)
+    let absent = [Array(left + right), Array(left), Array(right)].first { tokens.id(of: $0) == nil } ?? []
+    return GGUFVocabulary.error("merges[\(rank)]", "“\(String(decoding: absent, as: UTF8.self))” is not in the vocabulary")
   }
 
   // MARK: llama

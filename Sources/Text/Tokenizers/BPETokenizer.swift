@@ -30,6 +30,7 @@ public struct BPETokenizer: Tokenizer {
   private let postProcessor: PostProcessor
   private let decoding: [DecodingStep]
   private let scratch = EncodingScratchPool()
+  private let pieces = LazyPieceTable()
 
   init(_ parts: Parts) {
     model = parts.model
@@ -71,6 +72,42 @@ public struct BPETokenizer: Tokenizer {
     }
     if addSpecialTokens { ids += postProcessor.suffix }
     return ids
+  }
+
+  /// The ids of `text` and where each begins, see ``Tokenizer/encodeWithOffsets(_:)``.
+  public func encodeWithOffsets(_ text: String) throws(OffsetMismatch) -> (ids: [Int32], offsets: [Int]) {
+    let ids = encode(text, addSpecialTokens: false)
+    return (ids, try TokenWalk.offsets(of: ids, in: text, Pieces(tokenizer: self, table: pieces.value(pieceTable))))
+  }
+
+  /// What the ids spell, from a table.
+  private struct Pieces: TokenPieceSource {
+    let tokenizer: BPETokenizer
+    let table: PieceTable
+
+    @inline(__always)
+    func isSpecial(_ id: Int32) -> Bool { table.isSpecial(id) }
+
+    @inline(__always)
+    func withBytes<Result>(of id: Int32, _ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+      table.withBytes(of: id, body)
+    }
+
+    func token(of id: Int32) -> String? { tokenizer.token(of: id) }
+  }
+
+  private func pieceTable() -> PieceTable {
+    var table = PieceTable(capacity: vocabularySize)
+    let isByteLevel = decoding == [.byteLevel]
+    for id in 0..<Int32(truncatingIfNeeded: vocabularySize) {
+      let isPlain = isByteLevel && addedSpellings[id] == nil
+      table.append(isSpecial: isSpecial(id)) { bytes in
+        // The usual case by itself, since it makes no array for each id.
+        let isDone = isPlain && model.tokens.withSpelling(of: id) { ByteAlphabet.append(bytesOf: $0, to: &bytes) } == true
+        if !isDone { bytes += self.bytes(of: id) }
+      }
+    }
+    return table
   }
 
   /// Encodes a stretch of text that holds no added token matched in raw text.

@@ -13,6 +13,9 @@ public struct TokenizerError: Error, Sendable, Hashable, CustomStringConvertible
     self.problem = problem
   }
 
+  /// The same error with `place` before its source, such as the folder of the file.
+  public func located(at place: String) -> TokenizerError { TokenizerError(place + source, path, problem) }
+
   /// Source, path and problem in one line.
   public var description: String { path.isEmpty ? "\(source): \(problem)" : "\(source): \(path): \(problem)" }
 }

@@ -21,10 +21,11 @@ struct Chat: ParsableCommand {
   var system: String?
 
   @OptionGroup var sampling: SamplingArguments
+  @OptionGroup var weights: QuantizationArguments
   @OptionGroup var machine: MachineArguments
 
   func run() throws {
-    let loaded = try model.load(machine)
+    let loaded = try model.load(machine, quantization: weights.quantize)
     var session = try ChatSession(loaded, system: system, sampling: sampling)
     let isInteractive = isatty(STDIN_FILENO) == 1
     if isInteractive { Log.note("Type a message. /help lists what else can be typed; Ctrl-D leaves.") }

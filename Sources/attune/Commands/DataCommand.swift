@@ -14,7 +14,7 @@ struct DataCommand: ParsableCommand {
       Example:
         attune data preview train.jsonl --model smollm2
       """,
-    subcommands: [Inspect.self, Preview.self, Validate.self, Render.self])
+    subcommands: [Inspect.self, Preview.self, Validate.self, Encode.self, Render.self])
 
   struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -33,6 +33,8 @@ struct Generate: ParsableCommand {
 
   @OptionGroup var sampling: SamplingArguments
 
+  @OptionGroup var weights: QuantizationArguments
+
   @Flag(help: "Print one JSON object: text, tokens, why it ended, counts and times.")
   var json = false
 
@@ -44,7 +46,7 @@ struct Generate: ParsableCommand {
 
   func run() throws {
     let prompt = try promptText()
-    let loaded = try model.load(machine)
+    let loaded = try model.load(machine, quantization: weights.quantize)
     let tokens = try tokens(of: prompt, loaded)
     let settings = sampling.settings(for: loaded.generationConfig, endTokens: loaded.stopTokens)
     let output = try StreamedAnswer.generate(

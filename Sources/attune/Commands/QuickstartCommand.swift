@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import Recipes
-import Training
 
 struct QuickstartCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -25,15 +24,8 @@ struct QuickstartCommand: ParsableCommand {
   func run() throws {
     let progress = TrainingProgress(Terminal.error)
     let quickstart = Quickstart(model: model, data: data, output: output, options: machine.options)
-    do {
-      let summary = try StopSignal.handling {
-        try quickstart.run(shouldStop: { StopSignal.isSet }, say: progress.say, observe: progress.observe)
-      }
-      try show(summary)
-    } catch is TrainingInterrupted {
-      progress.say("stopped; a quickstart starts anew each time")
-      throw Interrupted()
-    }
+    // It starts anew each time, so a signal ends it at once: there is nothing to save.
+    try show(try quickstart.run(say: progress.say, observe: progress.observe))
   }
 
   private func show(_ summary: QuickstartSummary) throws {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoints
+import Datasets
 import Foundation
 import Generation
 import NN
@@ -37,6 +38,7 @@ struct Score: ParsableCommand {
   }
 
   func run() throws {
+    try refuseSameFile()
     let lines = try ScoreLine.read(input)
     let url = try ModelStore.standard.resolve(model.model.name)
     // Lines of tokens need no tokenizer, and some models have none.
@@ -53,6 +55,13 @@ struct Score: ParsableCommand {
         }
       }
     }
+  }
+
+  /// Refuses to write the scores over what is scored.
+  private func refuseSameFile() throws(CommandError) {
+    let paths = [input, output].map { URL(filePath: $0).resolvingSymlinksInPath().path }
+    guard output != "-", paths[0] == paths[1] else { return }
+    throw CommandError("--output: \(output) is the input, which the scores would replace; name another file")
   }
 
   /// Refuses rows that the model cannot take, before any is scored.
@@ -82,7 +91,7 @@ struct Score: ParsableCommand {
       start = end
       Progress.show(start, of: rows.count, "lines scored")
     }
-    Log.note("scored \(rows.count) lines, \(rows.reduce(0) { $0 + $1.tokens.count }) tokens")
+    Log.note("scored \(counted(rows.count, "line")), \(counted(rows.reduce(0) { $0 + $1.tokens.count }, "token"))")
   }
 
   /// As many rows as fill one pass; one at least.

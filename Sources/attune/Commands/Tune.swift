@@ -26,6 +26,9 @@ struct Tune: ParsableCommand {
   @Flag(help: "Check the recipe and its paths, and stop.")
   var check = false
 
+  @Flag(help: "Encode the data anew, and keep nothing of it: data.cache=false.")
+  var noCache = false
+
   @Flag(help: "Print the result as JSON.")
   var json = false
 
@@ -34,37 +37,47 @@ struct Tune: ParsableCommand {
   }
 
   func run() throws {
-    let recipe = try Recipe(contentsOf: URL(filePath: recipe), overrides: settings)
+    let recipe = try Recipe(contentsOf: URL(filePath: recipe), overrides: settings + (noCache ? ["data.cache=false"] : []))
     let run = TuneRun(recipe)
     try run.check(resuming: resume, overwriting: overwrite)
     if check {
       try Terminal.output.write(recipe.yaml)
       return
     }
-    try StopSignal.handling { try train(run) }
+    try train(run)
   }
 
   private func train(_ run: TuneRun) throws {
     let progress = TrainingProgress(Terminal.error)
+    defer { StopSignal.endHandling() }
     do {
       let result = try run.run(
         resuming: resume, shouldStop: { StopSignal.isSet },
         announce: { plan in
           plan.dataNotes.forEach(progress.say)
           progress.say(plan.summary)
+          // Before this there is nothing to save, and a signal ends the program at once.
+          StopSignal.beginHandling()
         }, observe: progress.observe)
       try finish(run, result)
     } catch let stop as TrainingInterrupted {
       progress.say("stopped after step \(stop.step); everything is in \(stop.checkpoint)")
       progress.say("go on with: \(resumeCommand)")
       throw Interrupted()
+    } catch {
+      if let checkpoint = progress.checkpoint {
+        progress.say("the run ends; its newest checkpoint is \(checkpoint)")
+        progress.say("once what follows is mended, go on with: \(resumeCommand)")
+      }
+      throw error
     }
   }
 
   /// What the user typed, with `--resume`.
   private var resumeCommand: String {
     let settings = settings.flatMap { ["--set", $0] }
-    return (["attune", "tune", recipe] + settings + ["--resume"]).map(shellQuoted).joined(separator: " ")
+    return (["attune", "tune", recipe] + settings + (noCache ? ["--no-cache"] : []) + ["--resume"]).map(shellQuoted).joined(
+      separator: " ")
   }
 
   private func finish(_ run: TuneRun, _ result: TuneResult) throws {

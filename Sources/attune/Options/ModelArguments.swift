@@ -24,11 +24,14 @@ struct ModelArguments: ParsableArguments {
   var adapter: [String] = []
 
   /// Loads the model and its adapters, and says how long that took.
-  func load(_ machine: MachineArguments) throws -> LoadedModel {
+  func load(_ machine: MachineArguments, quantization: Quantization? = nil) throws -> LoadedModel {
     let start = ContinuousClock.now
-    let model = try LoadedModel(model.name, options: machine.options)
+    var options = machine.options
+    options.quantization = quantization
+    let model = try LoadedModel(model.name, options: options)
     try model.load(adapters: adapter)
     Log.loaded(model.weights, since: start)
+    try noteOtherBases()
     return model
   }
 
@@ -38,7 +41,24 @@ struct ModelArguments: ParsableArguments {
     let weights = try ModelWeights(ModelStore.standard.resolve(model.name), options: machine.options)
     try weights.load(adapters: adapter)
     Log.loaded(weights, since: start)
+    try noteOtherBases()
     return weights
+  }
+
+  /// Says where an adapter was made for a model of another name, since its shapes may fit all the same.
+  private func noteOtherBases() throws {
+    for folder in adapter {
+      guard let base = try AdapterFolder.baseModel(ModelWeights.adapterFolder(folder)) else { continue }
+      if Self.bareName(base) != Self.bareName(model.name) {
+        Log.line("note: the adapter \(folder) was made for the model “\(base)”; is this the same?")
+      }
+    }
+  }
+
+  /// The last part of a name or path, without `.gguf`, in lower case.
+  private static func bareName(_ model: String) -> String {
+    let name = URL(filePath: model).lastPathComponent.lowercased()
+    return name.hasSuffix(".gguf") ? String(name.dropLast(5)) : name
   }
 }
 
@@ -70,6 +90,17 @@ struct MachineArguments: ParsableArguments {
   /// The choices as the library takes them.
   var options: ModelOptions { ModelOptions(dtype: dtype.dtype, device: device.device, threads: threads) }
 }
+
+/// What weights are stored in for generating.
+struct QuantizationArguments: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Store the weights of projections in int8 with a scale for each 32 of them: a token takes half the reading.",
+      valueName: "format"))
+  var quantize: Quantization?
+}
+
+extension Quantization: ExpressibleByArgument {}
 
 /// The values of `--dtype`.
 enum DTypeChoice: String, ExpressibleByArgument, CaseIterable {

@@ -3,7 +3,7 @@ import Synchronization
 
 /// SIGINT (Ctrl-C) and SIGTERM.
 ///
-/// They end the program at once with status 130, except while ``handling(_:)`` runs: then the first one sets ``isSet``, so that
+/// They end the program at once with status 130, except while ``handling(_:)`` runs, or after ``beginHandling()``: then the first one sets ``isSet``, so that
 /// the work can end in good order, and only a second one ends the program at once.
 enum StopSignal {
   private static let received = Atomic<Int>(0)
@@ -36,10 +36,16 @@ enum StopSignal {
 
   /// Runs work that looks at ``isSet`` and ends by itself.
   static func handling<Result>(_ work: () throws -> Result) rethrows -> Result {
-    isHandled.store(true, ordering: .relaxed)
-    defer { isHandled.store(false, ordering: .relaxed) }
+    beginHandling()
+    defer { endHandling() }
     return try work()
   }
+
+  /// From here on the work looks at ``isSet``, until ``endHandling()``.
+  static func beginHandling() { isHandled.store(true, ordering: .relaxed) }
+
+  /// From here on a signal ends the program at once.
+  static func endHandling() { isHandled.store(false, ordering: .relaxed) }
 
   /// Forgets a signal that the work has obeyed and that is not to end the program.
   static func clear() { received.store(0, ordering: .relaxed) }

@@ -1,3 +1,4 @@
+import Datasets
 import Foundation
 import Training
 
@@ -9,6 +10,8 @@ final class TrainingProgress {
   private var secondsHere = 0.0
   private var tokensHere = 0
   private var lastLoss: Double?
+  /// The newest checkpoint that this sitting wrote.
+  private(set) var checkpoint: String?
 
   /// Progress on `terminal`.
   init(_ terminal: Terminal) { self.terminal = terminal }
@@ -26,11 +29,13 @@ final class TrainingProgress {
   func observe(_ event: TrainingEvent) {
     switch event {
     case .started(let step, let total):
-      say(step == 0 ? "training for \(total) steps" : "going on after step \(step) of \(total)")
+      say(step == 0 ? "training for \(counted(total, "step"))" : "going on after step \(step) of \(total)")
     case .step(let report): show(report)
     case .evaluated(let step, let loss, let isBest):
       say("step \(step): evaluation loss \(String(format: "%.4f", loss))\(isBest ? ", the lowest so far" : "")")
-    case .saved(let step, let path): say("step \(step): saved \(path)")
+    case .saved(let step, let path):
+      checkpoint = path
+      say("step \(step): saved \(path)")
     case .stoppedEarly(let step): say("step \(step): evaluations have stopped improving; ending early")
     case .warning(let text): say("warning: \(text)")
     }

@@ -72,9 +72,9 @@ struct EncodingScratch {
   var matcher = PatternMatcher()
 }
 
-/// Lends scratch space to one call at a time, so that calls on several threads neither wait for nor disturb one another.
+/// Lends scratch space to one call at a time, so that calls on several threads neither wait for nor disturb one another. It keeps as
+/// many as were ever in use at once.
 final class EncodingScratchPool: Sendable {
-  private static let maximumKept = 4
   private let kept = Mutex<[EncodingScratch]>([])
 
   /// Calls `body` with scratch space that nobody else has.
@@ -82,7 +82,7 @@ final class EncodingScratchPool: Sendable {
     var scratch = kept.withLock { $0.popLast() } ?? EncodingScratch()
     let result = body(&scratch)
     let returned = scratch
-    kept.withLock { if $0.count < EncodingScratchPool.maximumKept { $0.append(returned) } }
+    kept.withLock { $0.append(returned) }
     return result
   }
 }

@@ -36,7 +36,15 @@ struct ScalarTraits: OptionSet, Sendable, Hashable {
 }
 
 extension ScalarTraits {
-  /// The traits of every scalar of the Basic Multilingual Plane, computed once: 5 bits of category, 2 of properties.
+  /// Where ``latin`` ends.
+  private static let latinEnd: UInt32 = 0x250
+
+  /// The traits of the scalars that texts in Latin letters consist of, by themselves: they are computed in no time when a program
+  /// starts.
+  private static let latin: [UInt8] = (UInt32(0)..<latinEnd).map { packed($0) }
+
+  /// The traits of every scalar of the Basic Multilingual Plane, computed once a text holds one beyond ``latin``: 5 bits of
+  /// category, 2 of properties.
   private static let table: [UInt8] = (UInt32(0)..<0x1_0000).map { packed($0) }
 
   /// The version of Unicode whose assignments count: that of the reference implementation. Later scalars are unassigned.
@@ -56,11 +64,12 @@ extension ScalarTraits {
 
   /// A reader of the table, to be kept in a local variable around a loop.
   struct Reader: Sendable {
-    private let table = ScalarTraits.table
+    private let latin = ScalarTraits.latin
 
     @inline(__always)
     subscript(value: UInt32) -> ScalarTraits {
-      ScalarTraits.unpack(value < 0x1_0000 ? table[Int(value)] : ScalarTraits.packed(value))
+      if value < ScalarTraits.latinEnd { return ScalarTraits.unpack(latin[Int(value)]) }
+      return ScalarTraits.unpack(value < 0x1_0000 ? ScalarTraits.table[Int(value)] : ScalarTraits.packed(value))
     }
   }
 }

@@ -27,14 +27,23 @@ enum ByteAlphabet {
   static func bytes(of spelling: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
     var result: [UInt8] = []
     result.reserveCapacity(spelling.count)
+    return append(bytesOf: spelling, to: &result) ? result : nil
+  }
+
+  /// Appends the bytes that `spelling` stands for; appends nothing and returns false where a character is not of the alphabet.
+  static func append(bytesOf spelling: UnsafeBufferPointer<UInt8>, to result: inout [UInt8]) -> Bool {
+    let start = result.count
     var index = 0
     while index < spelling.count {
       let (value, length) = UTF8Scalars.scalar(in: spelling, at: index)
-      guard value < bytes.count, bytes[Int(value)] >= 0 else { return nil }
+      guard value < bytes.count, bytes[Int(value)] >= 0 else {
+        result.removeSubrange(start...)
+        return false
+      }
       result.append(UInt8(truncatingIfNeeded: bytes[Int(value)]))
       index += length
     }
-    return result
+    return true
   }
 
   /// The spelling of raw bytes.

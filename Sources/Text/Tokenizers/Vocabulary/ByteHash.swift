@@ -30,9 +30,17 @@ enum ByteHash {
   @inline(__always)
   static func equal(_ left: UnsafeBufferPointer<UInt8>, _ right: UnsafeBufferPointer<UInt8>) -> Bool {
     guard left.count == right.count else { return false }
+    let (one, other) = (UnsafeRawBufferPointer(left), UnsafeRawBufferPointer(right))
     var index = 0
-    while index < left.count {
-      if left[index] != right[index] { return false }
+    while index + 8 <= one.count {
+      let words = (
+        one.loadUnaligned(fromByteOffset: index, as: UInt64.self), other.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+      )
+      if words.0 != words.1 { return false }
+      index += 8
+    }
+    while index < one.count {
+      if one[index] != other[index] { return false }
       index += 1
     }
     return true

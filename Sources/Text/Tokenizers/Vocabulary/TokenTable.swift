@@ -22,6 +22,7 @@ struct TokenTable: Sendable {
   init(capacity: Int) {
     slots = Array(repeating: -1, count: TokenTable.slotCount(for: capacity))
     spellings.reserveCapacity(capacity)
+    bytes.reserveCapacity(capacity * 8)
   }
 
   /// Ids run from 0 to one less than this.
@@ -43,7 +44,8 @@ struct TokenTable: Sendable {
 
   /// Enters a token. `id` is in `0..<maximumCount`. The same pair twice is no conflict.
   mutating func insert(_ spelling: UnsafeBufferPointer<UInt8>, id: Int32) -> Insertion {
-    if let known = self.id(of: spelling) { return known == id ? .done : .spellingTaken(by: known) }
+    let hash = ByteHash.hash(spelling)
+    if let known = self.id(of: spelling, hash: hash) { return known == id ? .done : .spellingTaken(by: known) }
     let index = Int(id)
     if index < spellings.count, spellings[index].length != .max { return .idTaken }
     while spellings.count <= index { spellings.append(TokenTable.absent) }
@@ -52,12 +54,13 @@ struct TokenTable: Sendable {
     bytes.append(contentsOf: spelling)
     filled += 1
     if filled * 2 > slots.count { grow() }
-    enter(id, hash: ByteHash.hash(spelling))
+    enter(id, hash: hash)
     return .done
   }
 
   mutating func insert(_ spelling: String, id: Int32) -> Insertion {
-    Array(spelling.utf8).withUnsafeBufferPointer { insert($0, id: id) }
+    var spelling = spelling
+    return spelling.withUTF8 { insert($0, id: id) }
   }
 
   private mutating func grow() {
@@ -78,9 +81,11 @@ struct TokenTable: Sendable {
   }
 
   /// The id of a spelling.
-  func id(of spelling: UnsafeBufferPointer<UInt8>) -> Int32? {
+  func id(of spelling: UnsafeBufferPointer<UInt8>) -> Int32? { id(of: spelling, hash: ByteHash.hash(spelling)) }
+
+  private func id(of spelling: UnsafeBufferPointer<UInt8>, hash: UInt64) -> Int32? {
     let mask = slots.count - 1
-    var slot = Int(truncatingIfNeeded: ByteHash.hash(spelling)) & mask
+    var slot = Int(truncatingIfNeeded: hash) & mask
     return bytes.withUnsafeBufferPointer { bytes in
       while slots[slot] >= 0 {
         let entry = spellings[Int(slots[slot])]
