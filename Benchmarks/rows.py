@@ -60,6 +60,10 @@ ROWS = [
         batch=8, length=None, steps=10,
     ),
     Generation("generate-1", "SmolLM2-135M, generate, 1 stream, bf16", SMOLLM2, speed=3),
+    Generation(
+        "generate-1-int8", "SmolLM2-135M, generate, 1 stream, 8-bit weights beside bf16", SMOLLM2, speed=4.5,
+        ours=("--quantize", "int8"),
+    ),
     Generation("generate-16", "SmolLM2-135M, generate, 16 streams, bf16", SMOLLM2, speed=2, streams=16),
 ]
 

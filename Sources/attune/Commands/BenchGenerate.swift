@@ -12,6 +12,7 @@ struct BenchGenerate: ParsableCommand {
       """)
 
   @OptionGroup var model: BenchModelArguments
+  @OptionGroup var weights: QuantizationArguments
 
   @Option(help: ArgumentHelp("Sequences at once.", valueName: "n"))
   var streams = 1
@@ -41,7 +42,7 @@ struct BenchGenerate: ParsableCommand {
   }
 
   func run() throws {
-    let result = try model.measure { weights, _ in
+    let result = try model.measure(quantization: weights.quantize) { weights, _ in
       var bench = GenerationBench()
       (bench.streams, bench.promptLength, bench.newTokens) = (streams, promptLength, newTokens)
       (bench.repeats, bench.warmup) = (steps, warmup)

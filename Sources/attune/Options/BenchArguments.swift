@@ -19,9 +19,11 @@ struct BenchModelArguments: ParsableArguments {
   @OptionGroup var machine: MachineArguments
 
   /// Loads the model, or makes it first, and gives it to `body` with an empty folder for files that nobody keeps.
-  func measure<Result>(_ body: (ModelWeights, URL) throws -> Result) throws -> Result {
+  func measure<Result>(quantization: Quantization? = nil, _ body: (ModelWeights, URL) throws -> Result) throws -> Result {
     try ScratchFolder.with { scratch in
-      let weights = try ModelWeights(try folder(scratch), options: machine.options)
+      var options = machine.options
+      options.quantization = quantization
+      let weights = try ModelWeights(try folder(scratch), options: options)
       // What making random weights took is no part of the measurement.
       if config != nil { PeakMemory.reset() }
       return try body(weights, scratch)
