@@ -78,7 +78,8 @@ import Torch
       let rows = try (0..<2).map { try Row(70, seed: $0, features: features, heads: heads, dtype: dtype) }
       let cache = KVCache(layers: 1, block: 16)
       try begin(rows, [60, 17], cache)
-      let tolerance = dtype == .float32 ? 2e-6 : 1.0 / 64
+      // Scores of 64 features reach 30, and their rounding is that of the weights: 30·2⁻²³ a step, over a few steps.
+      let tolerance = dtype == .float32 ? 2e-5 : 1.0 / 64
       for count in [1, 2, 1] { try goOn(rows, count, cache, tolerance: tolerance, "\(features) features, \(heads) heads") }
     }
   }

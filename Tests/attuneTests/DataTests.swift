@@ -71,9 +71,9 @@ import Text
     let recipe = try folder.write("model: \(model)\ndata: { train: \(rows) }\noutput: \(folder.path("run"))\n", to: "recipe.yaml")
     let first = try Program.run("data", "encode", recipe, in: folder)
     #expect(first.status == 0, "\(first.errors)")
-    #expect(first.output.contains("1 samples became 1") && first.output.contains("tokens: made anew and kept in the cache"))
+    #expect(first.output.contains("1 sample became 1") && first.output.contains("tokens: made anew and kept in the cache"))
     let second = try Program.run("data", "encode", recipe, in: folder)
-    #expect(second.output.contains("1 samples became 1") && second.output.contains("tokens: from the cache, "))
+    #expect(second.output.contains("1 sample became 1") && second.output.contains("tokens: from the cache, "))
     let json = try Program.run("data", "encode", recipe, "--json", in: folder).json
     #expect(json["cache"]?["use"]?.string == "used" && json["training"]?["encoded"]?.int == 1)
     let without = try Program.run("data", "encode", recipe, "--no-cache", "--json", in: folder).json
