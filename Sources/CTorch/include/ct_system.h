@@ -13,7 +13,7 @@ CT_API int32_t ct_cuda_device_count(void);
 CT_API int32_t ct_threads(void);
 CT_API ct_status ct_set_threads(int32_t count);
 
-/// Whether this thread runs the kernels that do a whole layer in one pass (rms_norm, rotary, swiglu, segment attention);
+/// Whether this thread runs the kernels that do a whole layer in one pass (norms, activations, dropout, linear layers, attention);
 /// on at first. Off, the same comes from libtorch's own operations: to compare with, and for a machine where one misbehaves.
 CT_API bool ct_fused_kernels(void);
 CT_API void ct_set_fused_kernels(bool enabled);
