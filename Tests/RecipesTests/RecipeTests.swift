@@ -61,7 +61,7 @@ import Tuners
 
   @Test func theOrderOfBatchesIsChosenByThreeKeys() throws {
     for (text, order) in [
-      ("", BatchPlan.Order.balanced), ("balance: true", .balanced), ("balance: false", .shuffled),
+      ("", BatchPlan.Order.shuffled), ("balance: true", .balanced), ("balance: false", .shuffled),
       ("shuffle: false", .sequential),
       ("shuffle: false, balance: true", .sequential), ("group_by_length: true", .grouped),
       ("group_by_length: true, shuffle: false, balance: false", .grouped),

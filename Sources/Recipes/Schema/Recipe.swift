@@ -142,7 +142,7 @@ public struct DataRecipe: Sendable {
   /// Whether rows are filled up with whole samples.
   public var packing = false
   /// The order of samples.
-  public var order = BatchPlan.Order.balanced
+  public var order = BatchPlan.Order.shuffled
   /// Whether a sample without a trained token stops the run instead of being left out.
   public var isStrict = false
   /// Whether tokens are taken from the cache of encoded data, and kept there.
@@ -164,7 +164,7 @@ public struct DataRecipe: Sendable {
     encoding.mask = try node.choice("mask", MaskPolicy.allCases.map { ($0.rawValue, $0) })
     encoding.appendsEndOfText = try node.bool("append_eos") ?? true
     packing = try node.bool("packing") ?? false
-    if let balances = try node.bool("balance"), !balances { order = .shuffled }
+    if try node.bool("balance") ?? false { order = .balanced }
     if let shuffles = try node.bool("shuffle"), !shuffles { order = .sequential }
     if try node.bool("group_by_length") ?? false { order = .grouped }
     isStrict = try node.bool("strict") ?? false
