@@ -38,9 +38,9 @@ final class RecipeNode {
     } catch {
       throw RecipeError("\(file) is not YAML: \(error)".trimmingCharacters(in: .whitespacesAndNewlines))
     }
+    guard root.mapping != nil else { throw RecipeError("\(file) must be a list of keys, such as “model: NAME”") }
     for override in overrides { try Self.apply(override, to: &root) }
-    guard let mapping = root.mapping else { throw RecipeError("\(file) must be a list of keys, such as “model: NAME”") }
-    self.init(mapping, path: "", source: Source(file: file, overrides: overrides))
+    self.init(root.mapping ?? [:], path: "", source: Source(file: file, overrides: overrides))
   }
 
   /// Puts `value` at `key.path`; the value is read as YAML.
