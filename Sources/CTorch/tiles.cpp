@@ -75,7 +75,16 @@ CT_TILES void interleave(const uint16_t *even, const uint16_t *odd, uint16_t *ou
   _mm512_store_si512(out + 512, _mm512_permutex2var_epi16(a, high, b));
 }
 
-CT_TILES void block(const uint16_t *a, int64_t stride, const uint16_t *b, int64_t steps, float *c, int64_t c_stride, bool add) {
+/// Asks for `lines` cache lines, one every `stride` numbers. Addresses past the end of a matrix do no harm.
+template <int lines>
+CT_TILES void fetch(const uint16_t *first, int64_t stride) {
+  for (int i = 0; i < lines; ++i) _mm_prefetch(reinterpret_cast<const char *>(first + i * stride), _MM_HINT_T0);
+}
+
+// Tiles are loaded without the processor's own guessing of what comes next, from the second cache or beyond: a step asks for the
+// packed numbers of the next step, and for its share of the rows that the next call takes.
+CT_TILES void block(const uint16_t *a, int64_t stride, const uint16_t *b, int64_t steps, float *c, int64_t c_stride, bool add,
+                    const ct::tiles::Ahead &ahead) {
   const int64_t a_bytes = stride * 2, c_bytes = c_stride * 4;
   const uint16_t *below = a + 16 * stride;
   float *c_below = c + 16 * c_stride;
@@ -94,10 +103,13 @@ CT_TILES void block(const uint16_t *a, int64_t stride, const uint16_t *b, int64_
     _tile_loadd(6, b, 64);
     _tile_loadd(4, a, a_bytes);
     _tile_dpbf16ps(0, 4, 6);
+    fetch<16>(b + 1024, 32);
     _tile_loadd(5, below, a_bytes);
     _tile_dpbf16ps(2, 5, 6);
+    fetch<16>(b + 1536, 32);
     _tile_loadd(7, b + 512, 64);
     _tile_dpbf16ps(1, 4, 7);
+    for (int64_t row = 0; row < ahead.rows; ++row) fetch<1>(ahead.first + row * stride + step * 32, 0);
     _tile_dpbf16ps(3, 5, 7);
   }
   _tile_stored(0, c, c_bytes);
@@ -117,7 +129,7 @@ void configure() {}
 void release() {}
 void transpose(const uint16_t *, int64_t, uint16_t *) {}
 void interleave(const uint16_t *, const uint16_t *, uint16_t *) {}
-void block(const uint16_t *, int64_t, const uint16_t *, int64_t, float *, int64_t, bool) {}
+void block(const uint16_t *, int64_t, const uint16_t *, int64_t, float *, int64_t, bool, const ct::tiles::Ahead &) {}
 
 }  // namespace
 
@@ -191,6 +203,6 @@ void ct::tiles::pack(const Operand &b, int64_t first, int64_t count, uint16_t *o
 }
 
 void ct::tiles::multiply(const uint16_t *a, int64_t stride, const uint16_t *b, int64_t steps, float *c, int64_t c_stride,
-                         bool add) {
-  block(a, stride, b, steps, c, c_stride, add);
+                         bool add, const Ahead &ahead) {
+  block(a, stride, b, steps, c, c_stride, add, ahead);
 }

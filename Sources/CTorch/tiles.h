@@ -6,7 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <new>
+
+#include "memory.h"
 
 namespace ct::tiles {
 
@@ -20,15 +21,13 @@ bool available();
 template <typename Number>
 class Buffer {
  public:
-  explicit Buffer(int64_t count)
-      : data_(static_cast<Number *>(::operator new(static_cast<std::size_t>(count) * sizeof(Number), alignment))) {}
-  ~Buffer() { ::operator delete(data_, alignment); }
+  explicit Buffer(int64_t count) : data_(static_cast<Number *>(memory::take(static_cast<std::size_t>(count) * sizeof(Number)))) {}
+  ~Buffer() { memory::give(data_); }
   Buffer(const Buffer &) = delete;
   Buffer &operator=(const Buffer &) = delete;
   Number *data() { return data_; }
 
  private:
-  static constexpr std::align_val_t alignment{64};
   Number *data_;
 };
 
@@ -63,7 +62,14 @@ inline int64_t packed_size(int64_t depth, int64_t columns) { return steps(depth)
 /// Packs columns first ..< first + count of B, which start a block; what lies outside of B is 0. `out` is aligned.
 void pack(const Operand &b, int64_t first, int64_t count, uint16_t *out);
 
+/// Rows of a left-hand side, as far apart as those being multiplied, that a later call takes: fetched on the side.
+struct Ahead {
+  const uint16_t *first = nullptr;
+  int64_t rows = 0;
+};
+
 /// c (+)= a·b for one block: a has 32 rows `stride` apart, b is a packed block of `steps` steps, c has rows `c_stride` apart.
-void multiply(const uint16_t *a, int64_t stride, const uint16_t *b, int64_t steps, float *c, int64_t c_stride, bool add);
+void multiply(const uint16_t *a, int64_t stride, const uint16_t *b, int64_t steps, float *c, int64_t c_stride, bool add,
+              const Ahead &ahead = {});
 
 }  // namespace ct::tiles
