@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "boundary.h"
-#include "ct_decode.h"
+#include "ct_linear.h"
 #include "ct_system.h"
 #include "matvec.h"
 #include "parallel.h"
@@ -20,18 +20,18 @@ using namespace ct::matvec;
 /// Bytes of a weight that are worth a thread.
 constexpr int64_t bytes_per_task = 1 << 15;
 
-bool is_quantized(const LinearWeight &weight) { return weight.scales.defined(); }
-
-Element element(const LinearWeight &weight) { return is_quantized(weight) ? Element::int8 : Element::bfloat16; }
+Element element(const LinearWeight &weight) { return weight.quantized() ? Element::int8 : Element::bfloat16; }
 
 bool takes_gradient(const LinearWeight &weight) {
-  return weight.numbers.requires_grad() || (weight.bias && weight.bias->requires_grad());
+  return weight.numbers.requires_grad() || (weight.bias && weight.bias->requires_grad()) ||
+         (weight.update && (weight.update->a.requires_grad() || weight.update->b.requires_grad()));
 }
 
 bool fits(const at::Tensor &x, const LinearWeight &weight) {
   const auto &w = weight.numbers;
+  if (weight.transposed || (weight.update && weight.update->dropout > 0)) return false;
   const bool multiplies =
-      is_quantized(weight) ? x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat
+      weight.quantized() ? x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat
                            : x.scalar_type() == at::kBFloat16 && w.scalar_type() == at::kBFloat16;
   return multiplies && w.is_cpu() && w.dim() == 2 && w.size(1) == x.size(-1) && w.is_contiguous() &&
          (!weight.bias || (weight.bias->is_cpu() && weight.bias->scalar_type() == x.scalar_type() && weight.bias->dim() == 1 &&
@@ -69,7 +69,7 @@ Product product(const at::Tensor &x, const LinearWeight &weight, int64_t first_g
                   {},
                   at::empty(shape, x.options()),
                   first_group};
-  if (is_quantized(weight)) product.weight.scales = weight.scales.data_ptr<float>();
+  if (weight.quantized()) product.weight.scales = weight.scales.data_ptr<float>();
   if (weight.bias) product.bias = weight.bias->to(at::kFloat).contiguous();
   return product;
 }
@@ -119,9 +119,7 @@ std::vector<at::Tensor> ct::few_rows_linears(const at::Tensor &x, const std::vec
   return results;
 }
 
-namespace {
-
-void check_quantized(const at::Tensor &numbers, const at::Tensor &scales) {
+void ct::check_quantized(const at::Tensor &numbers, const at::Tensor &scales) {
   TORCH_CHECK(numbers.is_cpu() && scales.is_cpu() && numbers.scalar_type() == at::kChar && scales.scalar_type() == at::kFloat &&
                   numbers.dim() == 2 && scales.dim() == 2 && numbers.is_contiguous() && scales.is_contiguous() &&
                   scales.size(0) == numbers.size(0) && scales.size(1) == block_count(numbers.size(1)),
@@ -129,7 +127,7 @@ void check_quantized(const at::Tensor &numbers, const at::Tensor &scales) {
               numbers.sizes(), " and ", scales.sizes());
 }
 
-at::Tensor expanded(const at::Tensor &numbers, const at::Tensor &scales, at::ScalarType type) {
+at::Tensor ct::expanded(const at::Tensor &numbers, const at::Tensor &scales, at::ScalarType type) {
   check_quantized(numbers, scales);
   TORCH_CHECK(type == at::kFloat || type == at::kBFloat16, "8-bit weights expand to float32 or bfloat16");
   const int64_t in = numbers.size(1);
@@ -144,8 +142,6 @@ at::Tensor expanded(const at::Tensor &numbers, const at::Tensor &scales, at::Sca
   });
   return out;
 }
-
-}  // namespace
 
 ct_status ct_quantize(ct_tensor weight, ct_tensor *numbers, ct_tensor *scales) {
   return ct::produce_pair(numbers, scales, [&] {
@@ -169,26 +165,5 @@ ct_status ct_quantize(ct_tensor weight, ct_tensor *numbers, ct_tensor *scales) {
 }
 
 ct_status ct_expand_quantized(ct_tensor numbers, ct_tensor scales, ct_dtype dtype, ct_tensor *out) {
-  return ct::produce(out, [&] { return expanded(ct::ref(numbers), ct::ref(scales), ct::scalar_type(dtype)); });
-}
-
-ct_status ct_linears(ct_tensor x, const ct_linear_weight *weights, int64_t count, ct_tensor *outs) {
-  return ct::guarded([&] {
-    ct::check_out(outs);
-    TORCH_CHECK(count > 0 && weights != nullptr, "an empty list of weights");
-    const auto &input = ct::ref(x);
-    std::vector<LinearWeight> all;
-    for (const auto *weight = weights; weight != weights + count; ++weight) {
-      all.push_back({ct::ref(weight->weight), ct::optional(weight->scales).value_or(at::Tensor()), ct::optional(weight->bias)});
-      if (is_quantized(all.back())) check_quantized(all.back().numbers, all.back().scales);
-    }
-    std::vector<at::Tensor> results;
-    if (ct::is_few_rows(input, all)) {
-      results = ct::few_rows_linears(input, all);
-    } else {
-      for (const auto &w : all)
-        results.push_back(at::linear(input, is_quantized(w) ? expanded(w.numbers, w.scales, input.scalar_type()) : w.numbers, w.bias));
-    }
-    for (int64_t i = 0; i < count; ++i) outs[i] = ct::own(std::move(results[i]));
-  });
+  return ct::produce(out, [&] { return ct::expanded(ct::ref(numbers), ct::ref(scales), ct::scalar_type(dtype)); });
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "ct_system.h"
 #include "parallel.h"
@@ -11,120 +12,172 @@
 
 namespace {
 
+using ct::Sum;
+using ct::Term;
 using ct::tiles::Operand;
 using ct::tiles::side;
 
-/// Depth of the part of a product whose operands stay in the first cache.
-constexpr int64_t steps_at_once = 8;
+/// Bytes of a packed panel that stay in the second cache beside what is multiplied with it.
+constexpr int64_t panel_bytes = 1 << 19;
+/// Blocks of columns in a panel: fewer would read the left-hand side too often, more would fill the first cache with results.
+constexpr int64_t fewest_blocks = 2, most_blocks = 8;
 
-/// Columns that one task packs and multiplies: many where there are enough tasks for all threads even so.
-int64_t panel_columns(int64_t columns) {
-  const int64_t tasks = 4 * at::get_num_threads();
-  for (int64_t width : {4 * side, 2 * side})
-    if (columns >= tasks * width) return width;
-  return columns >= 2 * tasks * side ? 2 * side : side;
+/// A panel of columns of a sum over some of its rows: what one thread packs and multiplies at a time.
+struct Panel {
+  const Sum *sum;
+  int64_t first, width, row, row_end;
+};
+
+/// Cuts sums into panels of even size, several for each thread, by columns, and by rows too where these are too few.
+std::vector<Panel> panels(const std::vector<Sum> &sums) {
+  const int64_t threads = at::get_num_threads();
+  std::vector<Panel> all;
+  for (const auto &sum : sums) {
+    int64_t depth = 0;
+    for (const auto &term : sum.terms) depth += ct::tiles::steps(term.right.depth) * side;
+    const int64_t blocks = ct::tiles::steps(sum.out.size(1)), bytes = 2 * side * std::max<int64_t>(depth, 1);
+    const int64_t most = threads * std::clamp(panel_bytes / bytes, fewest_blocks, most_blocks);
+    int64_t count = threads * ((blocks + most - 1) / most);
+    if (blocks >= 4 * count) count = std::max(count, 2 * threads);
+    count = std::min(count, blocks);
+    for (int64_t p = 0; p < count; ++p) {
+      const int64_t first = p * blocks / count, end = (p + 1) * blocks / count;
+      all.push_back({&sum, first * side, (end - first) * side, 0, sum.out.size(0)});
+    }
+  }
+  const int64_t parts = (2 * threads + static_cast<int64_t>(all.size()) - 1) / std::max<int64_t>(1, static_cast<int64_t>(all.size()));
+  if (threads == 1 || parts < 2) return all;
+  std::vector<Panel> cut;
+  for (const auto &panel : all) {
+    const int64_t height = std::max(2 * side, ct::padded_size((panel.row_end + parts - 1) / parts));
+    for (int64_t row = 0; row < panel.row_end; row += height)
+      cut.push_back({panel.sum, panel.first, panel.width, row, std::min(panel.row_end, row + height)});
+  }
+  return cut;
 }
 
-/// One task's work: a panel of columns over all rows.
-struct Panel {
-  const at::Tensor &left, &out;
-  const Operand &right;
-  const ct::SmallTerm *small;
-  const float *bias;
-  int64_t first, columns;
-
-  int64_t rows() const { return left.size(0); }
-
-  void run() const {
-    const int64_t width = ct::tiles::steps(columns) * side;
-    const int64_t depth = ct::tiles::steps(right.depth);
-    ct::tiles::Buffer<uint16_t> packed(ct::tiles::packed_size(right.depth, columns));
-    ct::tiles::Buffer<uint16_t> packed_small(small ? ct::tiles::packed_size(small->right.depth, columns) : 0);
-    ct::tiles::Buffer<float> results(2 * side * width);
-    ct::tiles::Buffer<uint16_t> edge(side * std::max(left.size(1), small ? small->left.size(1) : 0));
-    ct::tiles::pack(right, first, columns, packed.data());
-    if (small) ct::tiles::pack(small->right, first, columns, packed_small.data());
-    const ct::tiles::Session session;
-    for (int64_t row = 0; row < rows(); row += side) {
-      const int64_t count = std::min(side, rows() - row);
-      multiply(left, row, count, edge.data(), packed.data(), depth, width, results.data(), false);
-      if (small) add_small(row, count, edge.data(), packed_small.data(), width, results.data());
-      store(row, count, width, results.data());
+/// The work on one panel.
+class Work {
+ public:
+  explicit Work(const Panel &panel) : panel_(panel), results_(2 * side * panel.width), edge_(side * deepest(*panel.sum)) {
+    for (const auto &term : panel.sum->terms) {
+      packed_.emplace_back(std::make_unique<ct::tiles::Buffer<uint16_t>>(ct::tiles::packed_size(term.right.depth, panel.width)));
+      ct::tiles::pack(term.right, panel.first, panel.width, packed_.back()->data());
     }
   }
 
-  /// Rows row ..< row + count of `matrix`, with rows of zeros after them where they are fewer than a block's.
-  static const uint16_t *block_rows(const at::Tensor &matrix, int64_t row, int64_t count, uint16_t *edge) {
-    const int64_t stride = matrix.size(1);
-    const auto *source = static_cast<const uint16_t *>(matrix.data_ptr()) + row * stride;
-    if (count == side) return source;
-    std::memset(edge, 0, static_cast<size_t>(side * stride) * sizeof *edge);
-    std::memcpy(edge, source, static_cast<size_t>(count * stride) * sizeof *edge);
-    return edge;
+  void run() {
+    const ct::tiles::Session session;
+    for (int64_t row = panel_.row; row < panel_.row_end; row += side) {
+      const auto &terms = panel_.sum->terms;
+      for (size_t i = 0; i < terms.size(); ++i) add(terms[i], packed_[i]->data(), row, i > 0);
+      store(row, std::min(side, panel_.row_end - row));
+    }
   }
 
-  void multiply(const at::Tensor &matrix, int64_t row, int64_t count, uint16_t *edge, const uint16_t *panel, int64_t depth,
-                int64_t width, float *results, bool add) const {
-    const uint16_t *source = block_rows(matrix, row, count, edge);
-    for (int64_t step = 0; step < depth; step += steps_at_once)
-      for (int64_t j = 0; j < width; j += side)
-        ct::tiles::multiply(source + step * side, matrix.size(1), panel + (j / side * depth + step) * side * side,
-                            std::min(steps_at_once, depth - step), results + j, width, add || step > 0);
+ private:
+  static int64_t deepest(const Sum &sum) {
+    int64_t depth = 0;
+    for (const auto &term : sum.terms) depth = std::max(depth, term.left.size(1));
+    return depth;
   }
 
-  void add_small(int64_t row, int64_t count, uint16_t *edge, const uint16_t *panel, int64_t width, float *results) const {
-    const int64_t depth = ct::tiles::steps(small->right.depth);
-    if (!small->dropout.active()) {
-      multiply(small->left, row, count, edge, panel, depth, width, results, true);
+  void add(const Term &term, const uint16_t *panel, int64_t row, bool more) {
+    if (!term.dropout.active()) {
+      multiply(term, panel, row, results_.data(), more);
       return;
     }
-    float *term = results + side * width;
-    multiply(small->left, row, count, edge, panel, depth, width, term, false);
-    for (int64_t i = 0; i < count; ++i) {
-      ct::rows::drop(term + i * width, term + i * width, small->dropout, static_cast<uint64_t>(row + i), first, columns);
-      ct::rows::add(term + i * width, results + i * width, columns);
+    float *scratch = more ? results_.data() + side * panel_.width : results_.data();
+    multiply(term, panel, row, scratch, false);
+    const int64_t n = panel_.width;
+    for (int64_t i = 0; i < std::min(side, panel_.row_end - row); ++i) {
+      float *product = scratch + i * n;
+      ct::rows::drop(product, product, term.dropout, static_cast<uint64_t>(row + i), panel_.first, n);
+      if (more) ct::rows::add(product, results_.data() + i * n, n);
     }
   }
 
-  void store(int64_t row, int64_t count, int64_t width, float *results) const {
-    for (int64_t i = 0; i < count; ++i) {
-      float *source = results + i * width;
-      if (bias) ct::rows::add(bias + first, source, columns);
-      const int64_t place = (row + i) * right.columns + first;
-      if (out.scalar_type() == at::kFloat)
-        std::memcpy(out.data_ptr<float>() + place, source, static_cast<size_t>(columns) * sizeof *source);
-      else
-        ct::rows::narrow(source, static_cast<uint16_t *>(out.data_ptr()) + place, columns);
+  /// The block's rows times the panel.
+  void multiply(const Term &term, const uint16_t *panel, int64_t row, float *results, bool more) {
+    const int64_t stride = term.left.size(1), depth = ct::tiles::steps(term.right.depth), blocks = panel_.width / side;
+    const bool last = row + 2 * side > term.left.size(0);
+    const int64_t share = last ? 0 : (side + blocks - 1) / blocks;
+    const uint16_t *source = block_rows(term.left, row);
+    for (int64_t j = 0; j < blocks; ++j) {
+      const int64_t from = std::min(side, j * share);
+      ct::tiles::multiply(source, stride, panel + j * depth * side * side, depth, results + j * side, panel_.width, more,
+                          {source + (side + from) * stride, std::min(share, side - from)});
     }
   }
+
+  /// 32 rows from `row` on, with rows of zeros after the last.
+  const uint16_t *block_rows(const at::Tensor &matrix, int64_t row) {
+    const int64_t stride = matrix.size(1), count = std::min(side, matrix.size(0) - row);
+    const auto *source = static_cast<const uint16_t *>(matrix.data_ptr()) + row * stride;
+    if (count == side) return source;
+    std::memset(edge_.data(), 0, static_cast<size_t>(side * stride) * sizeof *source);
+    std::memcpy(edge_.data(), source, static_cast<size_t>(count * stride) * sizeof *source);
+    return edge_.data();
+  }
+
+  void store(int64_t row, int64_t count) {
+    const auto &out = panel_.sum->out;
+    const auto &bias = panel_.sum->bias;
+    const int64_t columns = std::min(panel_.width, out.size(1) - panel_.first), stride = out.size(1);
+    const bool wide = out.scalar_type() == at::kFloat;
+    void *memory = out.data_ptr();
+    for (int64_t i = 0; i < count; ++i) {
+      float *source = results_.data() + i * panel_.width;
+      if (bias.defined()) ct::rows::add(bias.const_data_ptr<float>() + panel_.first, source, columns);
+      const int64_t place = (row + i) * stride + panel_.first;
+      if (wide)
+        std::memcpy(static_cast<float *>(memory) + place, source, static_cast<size_t>(columns) * sizeof *source);
+      else
+        ct::rows::narrow(source, static_cast<uint16_t *>(memory) + place, columns);
+    }
+  }
+
+  const Panel &panel_;
+  std::vector<std::unique_ptr<ct::tiles::Buffer<uint16_t>>> packed_;
+  ct::tiles::Buffer<float> results_;
+  ct::tiles::Buffer<uint16_t> edge_;
 };
 
 }  // namespace
+
+void ct::add_up(const std::vector<Sum> &sums) {
+  const auto work = panels(sums);
+  parallel_tasks(static_cast<int64_t>(work.size()), [&](int64_t task) { Work(work[task]).run(); });
+}
 
 bool ct::tiled(const at::Tensor &x) {
   return ct_fused_kernels() && x.is_cpu() && x.scalar_type() == at::kBFloat16 && tiles::available();
 }
 
+int64_t ct::padded_size(int64_t size) { return tiles::steps(size) * side; }
+
 at::Tensor ct::padded(const at::Tensor &matrix) {
-  const int64_t missing = (side - matrix.size(1) % side) % side;
+  const int64_t missing = padded_size(matrix.size(1)) - matrix.size(1);
   const auto narrow = matrix.to(at::kBFloat16);
   return missing == 0 ? narrow.contiguous() : at::constant_pad_nd(narrow, {0, missing}, 0);
+}
+
+at::Tensor ct::turned(const at::Tensor &matrix) {
+  const int64_t rows = matrix.size(0), columns = matrix.size(1), stride = padded_size(rows);
+  auto out = at::empty({columns, stride}, matrix.options());
+  const auto *source = static_cast<const uint16_t *>(matrix.const_data_ptr());
+  auto *target = static_cast<uint16_t *>(out.data_ptr());
+  parallel_for(stride / side, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t first = begin * side; first < end * side; first += side)
+      for (int64_t column = 0; column < columns; ++column)
+        for (int64_t row = first; row < first + side; ++row)
+          target[column * stride + row] = row < rows ? source[row * columns + column] : uint16_t{0};
+  });
+  return out;
 }
 
 ct::tiles::Operand ct::operand(const at::Tensor &stored, bool transposed, float scale) {
   const int64_t n = stored.size(0), m = stored.size(1);
   return {stored.data_ptr(), stored.stride(0), transposed ? m : n, transposed ? n : m, transposed,
           stored.scalar_type() == at::kFloat, scale};
-}
-
-at::Tensor ct::product(const at::Tensor &left, const tiles::Operand &right, at::ScalarType type, const SmallTerm *small,
-                       const float *bias) {
-  const auto whole = left.size(1) % side == 0 ? left : padded(left);
-  auto out = at::empty({left.size(0), right.columns}, left.options().dtype(type));
-  const int64_t width = panel_columns(right.columns);
-  parallel_tasks((right.columns + width - 1) / width, [&](int64_t task) {
-    const int64_t first = task * width;
-    Panel{whole, out, right, small, bias, first, std::min(width, right.columns - first)}.run();
-  });
-  return out;
 }

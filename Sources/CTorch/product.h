@@ -3,32 +3,47 @@
 
 #include <ATen/ATen.h>
 
+#include <vector>
+
 #include "noise.h"
 #include "tiles.h"
 
 namespace ct {
 
-/// A term a2·b2 of small depth that is added to a product while its block of results is at hand. Its dropout has the elements
-/// of the result.
-struct SmallTerm {
-  /// [rows, depth], bfloat16, contiguous; `depth` is a multiple of 32.
+/// left·right, some elements of it dropped.
+struct Term {
+  /// [rows, depth], bfloat16, contiguous; `depth` is a multiple of 32. There may be more rows than the sum has.
   at::Tensor left;
   tiles::Operand right;
-  Dropout dropout;
+  /// Of the elements of the result; for terms of small depth.
+  Dropout dropout = {};
 };
+
+/// A matrix that terms add up to, in float32, until it is stored in `out`.
+struct Sum {
+  std::vector<Term> terms;
+  /// [rows, columns], bfloat16 or float32, contiguous. It may have more columns than the terms, rounded up to 32: they become 0.
+  at::Tensor out;
+  /// [columns], float32; or undefined.
+  at::Tensor bias = {};
+};
+
+/// Fills `out` of each of the sums.
+void add_up(const std::vector<Sum> &sums);
 
 /// Whether products of these bfloat16 or float32 tensors run on the tile unit: on the CPU, in bfloat16, not switched off.
 bool tiled(const at::Tensor &x);
 
-/// left [rows, depth] (bfloat16, contiguous) times `right` (+ small) (+ bias [columns], float32) → [rows, columns] of `type`,
-/// which is bfloat16 or float32.
-at::Tensor product(const at::Tensor &left, const tiles::Operand &right, at::ScalarType type,
-                   const SmallTerm *small = nullptr, const float *bias = nullptr);
-
 /// A stored matrix [n, m] as the right-hand side [m, n] (`transposed`: x·Wᵀ) or [n, m] (x·W).
 tiles::Operand operand(const at::Tensor &stored, bool transposed, float scale = 1);
 
+/// The next multiple of 32.
+int64_t padded_size(int64_t size);
+
 /// The same numbers as bfloat16 with columns of zeros up to a multiple of 32, contiguous.
 at::Tensor padded(const at::Tensor &matrix);
+
+/// A bfloat16 matrix the other way round, with columns of zeros up to a multiple of 32.
+at::Tensor turned(const at::Tensor &matrix);
 
 }  // namespace ct

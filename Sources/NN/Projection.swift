@@ -13,8 +13,8 @@ public protocol Projection: Module {
   var storesTransposed: Bool { get }
   /// x [.., in] → [.., out].
   func forward(_ x: Tensor) throws(TorchError) -> Tensor
-  /// The same plus a low-rank update of the weight, in one operation where the projection has one.
-  func forward(_ x: Tensor, plus update: LowRankUpdate) throws(TorchError) -> Tensor
+  /// What this is in numbers of the element type, where it is nothing but a product; nil for any other.
+  func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight?
   /// W [out, in], unpacked where it is stored otherwise.
   func denseWeight() throws(TorchError) -> Tensor
   /// b [out].
@@ -23,26 +23,20 @@ public protocol Projection: Module {
   func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection
 }
 
-/// A change of a projection's weight that is a product of two small factors: s·B·A, on inputs some of which are dropped.
-public struct LowRankUpdate {
-  /// A [r, in], float32.
-  public var a: Tensor
-  /// B [out, r], float32.
-  public var b: Tensor
-  /// s.
-  public var scale: Double
-  /// Share of inputs dropped before A, 0 ..< 1.
-  public var dropout: Double
-
-  /// An update by its parts.
-  public init(a: Tensor, b: Tensor, scale: Double, dropout: Double) {
-    (self.a, self.b, self.scale, self.dropout) = (a, b, scale, dropout)
-  }
-}
-
 extension Projection {
-  /// The projection's output plus s·B·A·dropout(x), the low-rank part in x's own element type.
+  /// Nil.
+  public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? { nil }
+
+  /// What this is with a low-rank update added to it; nil where it is more than a product, or has one already.
+  public func linearWeight(for dtype: DType, plus update: LowRankUpdate) throws(TorchError) -> LinearWeight? {
+    guard var weight = try linearWeight(for: dtype), weight.update == nil else { return nil }
+    weight.update = update
+    return weight
+  }
+
+  /// The projection's output plus s·B·A·dropout(x): one operation, or two with the low-rank part in x's own element type.
   public func forward(_ x: Tensor, plus update: LowRankUpdate) throws(TorchError) -> Tensor {
+    if let weight = try linearWeight(for: x.dtype, plus: update) { return try x.linears([weight])[0] }
     let low = try x.dropout(update.dropout).linear(try update.a.to(x.dtype)) * update.scale
     let change = try low.linear(try update.b.to(x.dtype))
     return try forward(x) + change
@@ -83,11 +77,9 @@ public final class Linear: Module, Projection {
   public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
     try x.linear(try weight.to(x.dtype), try bias?.to(x.dtype))
   }
-  /// x·Wᵀ + b + s·B·A·dropout(x).
-  public func forward(_ x: Tensor, plus update: LowRankUpdate) throws(TorchError) -> Tensor {
-    try x.lowRankLinear(
-      try weight.to(x.dtype), try bias?.to(x.dtype), transposed: false, a: update.a, b: update.b, scale: update.scale,
-      dropout: update.dropout)
+  /// W and b.
+  public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
+    LinearWeight(try weight.to(dtype), bias: try bias?.to(dtype))
   }
   /// W.
   public func denseWeight() throws(TorchError) -> Tensor { weight }
@@ -130,11 +122,9 @@ public final class Conv1D: Module, Projection {
   public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
     try x.linear(try weight.to(x.dtype), try bias?.to(x.dtype), transposed: true)
   }
-  /// x·W + b + s·B·A·dropout(x).
-  public func forward(_ x: Tensor, plus update: LowRankUpdate) throws(TorchError) -> Tensor {
-    try x.lowRankLinear(
-      try weight.to(x.dtype), try bias?.to(x.dtype), transposed: true, a: update.a, b: update.b, scale: update.scale,
-      dropout: update.dropout)
+  /// W and b.
+  public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
+    LinearWeight(try weight.to(dtype), bias: try bias?.to(dtype), isTransposed: true)
   }
   /// W [out, in].
   public func denseWeight() throws(TorchError) -> Tensor { try weight.transposed() }

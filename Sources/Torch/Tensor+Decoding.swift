@@ -1,51 +1,5 @@
 import CTorch
 
-/// A linear layer's numbers: W [out, in] in floating point, or in 8 bits with a scale for each 32 neighbours of a row.
-public struct LinearWeight {
-  /// W [out, in]; int8 where there are scales.
-  public var weight: Tensor
-  /// [out, ⌈in / 32⌉] float32.
-  public var scales: Tensor?
-  /// b [out].
-  public var bias: Tensor?
-
-  /// The parts by name.
-  public init(_ weight: Tensor, scales: Tensor? = nil, bias: Tensor? = nil) {
-    (self.weight, self.scales, self.bias) = (weight, scales, bias)
-  }
-}
-
-extension Tensor {
-  /// x·Wᵀ + b for each of `weights`, which all take this input [.., in] → [.., out].
-  ///
-  /// For a few rows without gradients, each weight is read once and all of them in one go, at the speed of memory. 8-bit
-  /// weights are multiplied as they are then, and expanded for the call otherwise.
-  public func linears(_ weights: [LinearWeight]) throws(TorchError) -> [Tensor] {
-    var outs = [ct_tensor](repeating: ct_tensor(), count: weights.count)
-    let raws = weights.map {
-      ct_linear_weight(weight: $0.weight.raw, scales: $0.scales?.raw ?? ct_tensor(), bias: $0.bias?.raw ?? ct_tensor())
-    }
-    let status = withExtendedLifetime((self, weights)) { ct_linears(raw, raws, Int64(raws.count), &outs) }
-    guard status == CT_OK else {
-      throw TorchError(status, operation: "linears", operands: [self] + weights.map(\.weight))
-    }
-    return outs.map(Tensor.init(owning:))
-  }
-
-  /// This matrix [out, in] in 8 bits: in each block of 32 neighbours of a row, scale = max|w| / 127 and numbers =
-  /// round(w / scale), so that no number is off by more than half a scale.
-  public func quantized() throws(TorchError) -> (numbers: Tensor, scales: Tensor) {
-    var (numbers, scales) = (ct_tensor(), ct_tensor())
-    try Tensor.run("quantize", self) { ct_quantize(raw, &numbers, &scales) }
-    return (Tensor(owning: numbers), Tensor(owning: scales))
-  }
-
-  /// These 8-bit numbers [out, in] times their scales, in float32 or bfloat16.
-  public func expanded(scales: Tensor, as dtype: DType) throws(TorchError) -> Tensor {
-    try Tensor.make("expand_quantized", self, scales) { ct_expand_quantized(raw, scales.raw, dtype.raw, $0) }
-  }
-}
-
 /// Which blocks of a layer's memory hold which rows of tokens.
 public struct BlockTable: Sendable {
   /// The blocks of each row, `width` for every row; what is behind a row's last is any block.

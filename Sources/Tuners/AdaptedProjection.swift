@@ -8,10 +8,17 @@ import Torch
 public protocol AdapterDelta: Module {
   /// The changed projection's output. x [.., in] → [.., out].
   func forward(_ x: Tensor, through base: any Projection) throws(TorchError) -> Tensor
+  /// What it adds to the weight, where it is nothing but a low-rank update.
+  var lowRankUpdate: LowRankUpdate? { get }
   /// A projection of its own that gives the same output; `base` stays as it is.
   func merged(into base: any Projection) throws(TorchError) -> any Projection
   /// What is saved, under the names that follow the projection's path: `lora_A.weight` …
   var savedTensors: [(name: String, slot: ParameterSlot)] { get }
+}
+
+extension AdapterDelta {
+  /// Nil.
+  public var lowRankUpdate: LowRankUpdate? { nil }
 }
 
 /// A projection with the deltas of the adapters installed on it; those that are active change its output.
@@ -67,6 +74,14 @@ public final class AdaptedProjection: Module, Projection {
     case 1: return try deltas[0].forward(x, through: base)
     default: return try deltas[deltas.count - 1].forward(x, through: ChainedProjection(base, deltas.dropLast()))
     }
+  }
+
+  /// The base's numbers, with the update of the one active delta that is one.
+  public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
+    let deltas = activeDeltas
+    if deltas.isEmpty { return try base.linearWeight(for: dtype) }
+    guard deltas.count == 1, let update = deltas[0].lowRankUpdate else { return nil }
+    return try base.linearWeight(for: dtype, plus: update)
   }
 
   /// The base's weight.

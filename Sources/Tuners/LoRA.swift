@@ -32,6 +32,11 @@ public final class LoRADelta: Module, AdapterDelta {
     }
   }
 
+  /// A and B, with the dropout only in training.
+  public var lowRankUpdate: LowRankUpdate? {
+    LowRankUpdate(a: a, b: b, scale: scale, dropout: isTraining ? dropout : 0)
+  }
+
   /// The base's output plus s·B·A·dropout(x).
   public func forward(_ x: Tensor, through base: any Projection) throws(TorchError) -> Tensor {
     try base.forward(x, plus: LowRankUpdate(a: a, b: b, scale: scale, dropout: isTraining ? dropout : 0))

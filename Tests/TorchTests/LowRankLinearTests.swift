@@ -39,7 +39,10 @@ import Torch
     func run(_ fused: Bool) throws -> Differentiated {
       try withFusedKernels(fused) {
         try differentiate([x, a, b]) {
-          try $0[0].lowRankLinear(weight, bias, transposed: setting.transposed, a: $0[1], b: $0[2], scale: 0.7, dropout: 0)
+          let update = LowRankUpdate(a: $0[1], b: $0[2], scale: 0.7, dropout: 0)
+          return try $0[0].linears([
+            LinearWeight(weight, bias: bias, isTransposed: setting.transposed, update: update)
+          ])[0]
         }
       }
     }
@@ -62,6 +65,32 @@ import Torch
     try check(try #require(own.gradients[0]), try #require(reference.gradients[0]), dtype, "gradient")
   }
 
+  /// Three projections of one input in one call, one of them plain, whose gradients for the input are summed in the call.
+  @Test(arguments: [DType.float32, .bfloat16]) func severalOfOneInput(dtype: DType) throws {
+    let x = try Tensor.pattern([45, 96], dtype: dtype)
+    let weights = try [64, 40, 200].enumerated().map { try Tensor.pattern([$1, 96], seed: $0, scale: 0.3, dtype: dtype) }
+    let factors = try [64, 200].flatMap {
+      [try Tensor.pattern([8, 96], seed: 9, scale: 0.4), try Tensor.pattern([$0, 8], seed: $0)]
+    }
+    func run(_ fused: Bool) throws -> Differentiated {
+      try withFusedKernels(fused) {
+        try differentiate([x] + factors) {
+          let first = LowRankUpdate(a: $0[1], b: $0[2], scale: 0.7, dropout: 0)
+          let last = LowRankUpdate(a: $0[3], b: $0[4], scale: 1.3, dropout: 0)
+          let outs = try $0[0].linears([
+            LinearWeight(weights[0], update: first), LinearWeight(weights[1]), LinearWeight(weights[2], update: last),
+          ])
+          return try Tensor.concatenated(outs, 1)
+        }
+      }
+    }
+    let (own, reference) = (try run(true), try run(false))
+    try check(own.value, reference.value, dtype, "value")
+    for (place, (actual, expected)) in zip(own.gradients, reference.gradients).enumerated() {
+      try check(try #require(actual), try #require(expected), dtype, "gradient \(place)")
+    }
+  }
+
   /// With B·A and a weight of 0 what comes out is the dropped input, so that its mask can be read off and compared with the gradient's.
   @Test(arguments: [DType.float32, .bfloat16]) func dropoutsGradientHasItsMask(dtype: DType) throws {
     let size = 64
@@ -70,7 +99,7 @@ import Torch
     let x = try Tensor.ones([96, size]).to(dtype)
     let weight = try Tensor.zeros([size, size]).to(dtype)
     let run = try differentiate([x]) {
-      try $0[0].lowRankLinear(weight, nil, transposed: false, a: eye, b: eye, scale: 1, dropout: 0.25)
+      try $0[0].linears([LinearWeight(weight, update: LowRankUpdate(a: eye, b: eye, scale: 1, dropout: 0.25))])[0]
     }
     let kept = try (try run.value.to(.float32) .> 0.5).to(.float32)
     let share = try kept.mean().item()

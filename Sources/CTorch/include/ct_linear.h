@@ -3,11 +3,22 @@
 
 #include "ct_tensor.h"
 
-/// x·Wᵀ + bias. weight is W [out, in], or Wᵀ [in, out] where `transposed`; bias [out], optional. All of one type.
-CT_API ct_status ct_linear(ct_tensor x, ct_tensor weight, bool transposed, ct_tensor bias, ct_tensor *out);
+/// A linear layer's numbers: a weight W [out, in], or Wᵀ [in, out] where `transposed`, of the input's type, or in 8 bits (int8)
+/// with `scales` [out, ⌈in / 32⌉] (float32), one for 32 neighbours; a bias [out]; and a low-rank update scale·b·a of the weight,
+/// a [r, in] and b [out, r] in float32, on inputs of which `dropout` are dropped. All but the weight are optional; nothing is owned.
+typedef struct ct_linear_weight {
+  ct_tensor weight, scales, bias, a, b;
+  double scale, dropout;
+  bool transposed;
+} ct_linear_weight;
 
-/// x·Wᵀ + bias + scale·dropout(x)·aᵀ·bᵀ. a [r, in] and b [out, r], float32; their products are summed in float32.
-CT_API ct_status ct_low_rank_linear(ct_tensor x, ct_tensor weight, bool transposed, ct_tensor bias, ct_tensor a, ct_tensor b,
-                                    double scale, double dropout, ct_tensor *out);
+/// outs[i] = x·Wᵢᵀ + biasᵢ + scaleᵢ·dropoutᵢ(x)·aᵢᵀ·bᵢᵀ for `count` weights that take the same input. A few rows without gradients
+/// are bound by reading the weights, and read them once; low-rank products are summed in float32. Nothing is handed out on failure.
+CT_API ct_status ct_linears(ct_tensor x, const ct_linear_weight *weights, int64_t count, ct_tensor *outs);
+
+/// A weight [out, in] as 8-bit numbers: in each block of 32 neighbours of a row, scale = max|w| / 127, numbers = round(w / scale).
+CT_API ct_status ct_quantize(ct_tensor weight, ct_tensor *numbers, ct_tensor *scales);
+/// numbers·scales, in float32 or bfloat16.
+CT_API ct_status ct_expand_quantized(ct_tensor numbers, ct_tensor scales, ct_dtype dtype, ct_tensor *out);
 
 #endif

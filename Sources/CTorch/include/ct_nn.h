@@ -9,6 +9,9 @@ CT_API ct_status ct_embedding(ct_tensor weight, ct_tensor indices, ct_tensor *ou
 CT_API ct_status ct_layer_norm(ct_tensor x, ct_tensor weight, ct_tensor bias, double eps, ct_tensor *out);
 /// weight · x/√(mean(x²) + eps) over the last dimension, the quotient in float32 and rounded to x's dtype before the product.
 CT_API ct_status ct_rms_norm(ct_tensor x, ct_tensor weight, double eps, ct_tensor *out);
+/// sum = x + delta, and out = the LayerNorm of the sum, or its RMSNorm where `bias` is null.
+CT_API ct_status ct_add_and_norm(ct_tensor x, ct_tensor delta, ct_tensor weight, ct_tensor bias, double eps, ct_tensor *sum,
+                                 ct_tensor *out);
 /// Zeroes elements with probability p and scales the rest by 1/(1 − p).
 CT_API ct_status ct_dropout(ct_tensor x, double p, ct_tensor *out);
 /// x [B, S, H, D] with each pair (i, i + R/2) of its first R features turned by the angles of `cos`, `sin` [B, S, R/2]

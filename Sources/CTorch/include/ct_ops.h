@@ -72,6 +72,8 @@ CT_API ct_status ct_squeeze(ct_tensor a, int64_t dim, ct_tensor *out);
 CT_API ct_status ct_narrow(ct_tensor a, int64_t dim, int64_t start, int64_t length, ct_tensor *out);
 /// A view of one element of `dim`, which is dropped.
 CT_API ct_status ct_select(ct_tensor a, int64_t dim, int64_t index, ct_tensor *out);
+/// `count` neighbouring parts of these lengths, which add up to the size of `dim`, as views.
+CT_API ct_status ct_split(ct_tensor a, const int64_t *lengths, int64_t count, int64_t dim, ct_tensor *outs);
 CT_API ct_status ct_cat(const ct_tensor *parts, int64_t count, int64_t dim, ct_tensor *out);
 CT_API ct_status ct_stack(const ct_tensor *parts, int64_t count, int64_t dim, ct_tensor *out);
 CT_API ct_status ct_index_select(ct_tensor a, int64_t dim, ct_tensor indices, ct_tensor *out);

@@ -28,13 +28,15 @@ public final class QuantizedLinear: Module, Projection {
   /// Features that come out.
   public var outputSize: Int { numbers.shape.first ?? 0 }
 
-  /// Its numbers for a product with an input of type `dtype`.
-  func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight {
+  /// Its 8-bit numbers, and b.
+  public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
     LinearWeight(numbers, scales: scales, bias: try denseBias?.to(dtype))
   }
 
   /// x·Wᵀ + b.
-  public func forward(_ x: Tensor) throws(TorchError) -> Tensor { try x.linears([try linearWeight(for: x.dtype)])[0] }
+  public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
+    try x.linears([LinearWeight(numbers, scales: scales, bias: try denseBias?.to(x.dtype))])[0]
+  }
   /// W [out, in] in the type it had.
   public func denseWeight() throws(TorchError) -> Tensor { try numbers.expanded(scales: scales, as: dtype) }
   /// A dense projection: numbers that somebody changed are not rounded again.
