@@ -3,6 +3,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "boundary.h"
+#include "product.h"
+#include "vocabulary.h"
 
 namespace {
 
@@ -16,6 +18,11 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
                             const std::optional<at::Tensor> &bias, const at::Tensor &targets, int64_t chunk, bool recording) {
     const bool wants_hidden = recording && hidden.requires_grad(), wants_weight = recording && weight.requires_grad();
     const bool wants_bias = recording && bias && bias->requires_grad();
+    if (!wants_weight && !bias && ct::tiled(hidden) && weight.stride(1) == 1) {
+      const auto result = ct::vocabulary_loss(hidden.contiguous(), weight, targets.contiguous(), wants_hidden);
+      ctx->save_for_backward({result.d_hidden, at::Tensor(), at::Tensor()});
+      return result.loss;
+    }
     at::Tensor d_hidden, d_weight, d_bias;
     if (wants_hidden) d_hidden = at::empty_like(hidden);
     if (wants_weight) d_weight = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
@@ -65,6 +72,11 @@ ct_status ct_linear_cross_entropy(ct_tensor hidden, ct_tensor weight, ct_tensor 
       TORCH_CHECK(offset->dim() == 1 && offset->size(0) == table.size(0), "a bias of ", offset->sizes(), " for a head of ",
                   table.sizes());
     TORCH_CHECK(chunk > 0, "a chunk of ", chunk, " rows");
+    if (wanted.numel() > 0) {
+      const auto [least, greatest] = wanted.aminmax();
+      TORCH_CHECK_INDEX(least.item<int64_t>() >= 0 && greatest.item<int64_t>() < table.size(0), "targets from ", least.item<int64_t>(),
+                  " to ", greatest.item<int64_t>(), " for a vocabulary of ", table.size(0));
+    }
     return LinearCrossEntropy::apply(rows, table, offset, wanted, chunk, at::GradMode::is_enabled());
   });
 }

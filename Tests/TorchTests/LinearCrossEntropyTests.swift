@@ -38,6 +38,42 @@ import Torch
     }
   }
 
+  /// A frozen head without bias, where logits and gradients are made panel by panel: many panels, one, a vocabulary that ends within
+  /// a block, and more rows than are taken at a time. Against whole logits in float32; the kernel rounds shares and the gradient
+  /// to bfloat16.
+  @Test(arguments: [(77, 1003, 96), (1, 5, 7), (33, 64, 32), (12_000, 40, 64)], [true, false])
+  func frozenHead(sizes: (rows: Int, vocabulary: Int, size: Int), graded: Bool) throws {
+    let head = try Tensor.pattern([sizes.vocabulary, sizes.size], seed: 1, scale: 0.7, dtype: .bfloat16)
+    let hidden = try Tensor.pattern([sizes.rows, sizes.size], scale: 0.8, dtype: .bfloat16)
+    let targets = try Tensor((0..<sizes.rows).map { Int64($0 * 7 % sizes.vocabulary) })
+    let expected = try differentiate([try hidden.to(.float32)], cotangent: try cotangent.get()) {
+      let logits = try $0[0].linear(try head.to(.float32))
+      return try -(try logits.logSoftmax().gathered(1, try targets.unsqueezed(1)).sum())
+    }
+    guard graded else {
+      let loss = try withoutGradients { try hidden.linearCrossEntropy(weight: head, targets: targets) }
+      try assertClose(loss, expected.value, relative: 2e-6)
+      return
+    }
+    let actual = try differentiate([hidden], cotangent: try cotangent.get()) {
+      try $0[0].linearCrossEntropy(weight: head, targets: targets)
+    }
+    try assertClose(actual.value, expected.value, relative: 2e-6)
+    let (found, wanted) = (try #require(actual.gradients[0]), try #require(expected.gradients[0]))
+    try assertClose(
+      try found.to(.float32), wanted, relative: 1.0 / 64, absolute: try wanted.abs().max().item() / 64, "gradient")
+  }
+
+  @Test func targetsOutsideTheVocabularyAreRefused() throws {
+    let x = try inputs(rows: 4, vocabulary: 6, size: 3, dtype: .bfloat16)
+    for target in [-1, 6] as [Int64] {
+      let error = #expect(throws: TorchError.self) {
+        try x[0].linearCrossEntropy(weight: x[1], targets: Tensor([0, target, 1, 2]))
+      }
+      #expect(error?.message.contains("for a vocabulary of 6") == true)
+    }
+  }
+
   @Test func gradientsGoOnlyWhereTheyAreWanted() throws {
     let x = try inputs(rows: 4, vocabulary: 6, size: 3, dtype: .float32)
     let expected = try differentiate(x) { try self.whole($0) }

@@ -1,0 +1,188 @@
+#include "vocabulary.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "parallel.h"
+#include "product.h"
+#include "rows.h"
+#include "tiles.h"
+
+namespace {
+
+using ct::tiles::Buffer;
+using ct::tiles::side;
+
+/// Bytes of a panel, packed in both directions, that stay in the second cache.
+constexpr int64_t panel_bytes = 3 << 18;
+constexpr int64_t fewest_blocks = 2, most_blocks = 8;
+/// Bytes of sums that a part of the vocabulary keeps at a time, which bounds the rows taken at a time.
+constexpr int64_t sum_bytes = 1 << 22;
+constexpr int64_t fewest_rows = 128;
+
+/// Rows taken at a time, and the weight.
+struct Call {
+  /// bfloat16 [rows, depth], padded to whole blocks both ways.
+  const uint16_t *hidden;
+  const uint16_t *weight;
+  int64_t rows, depth, features, stride, vocabulary;
+  bool wants_gradient;
+  const int64_t *targets;
+
+  int64_t padded_rows() const { return ct::padded_size(rows); }
+  int64_t panel_width() const { return std::clamp(panel_bytes / (4 * depth * side), fewest_blocks, most_blocks) * side; }
+  int64_t panels() const { return (vocabulary + panel_width() - 1) / panel_width(); }
+};
+
+/// The softmax over a part of the vocabulary, as far as it has been seen: attention to the rows of the weight, which are keys and
+/// values at once. With top the largest logit so far: sum = Σ exp(logit − top), mean = Σ exp(logit − top)·w.
+///
+/// One thread works on it, panel after panel, so that no sum depends on which thread was faster.
+class Part {
+ public:
+  explicit Part(const Call &call)
+      : top(static_cast<size_t>(call.rows), -std::numeric_limits<float>::infinity()), sum(static_cast<size_t>(call.rows), 0.0f),
+        mean(call.wants_gradient ? call.padded_rows() * call.depth : 0), call_(call) {
+    if (call.wants_gradient) std::fill_n(mean.data(), call.padded_rows() * call.depth, 0.0f);
+  }
+
+  /// Takes panels first ..< end in. Writes the logits of targets that are among them.
+  void run(int64_t first, int64_t end, float *target_logits) {
+    const int64_t width = call_.panel_width(), depth = call_.depth;
+    Buffer<uint16_t> keys(ct::tiles::packed_size(depth, width)), values(ct::tiles::packed_size(width, depth));
+    Buffer<uint16_t> shares(side * width);
+    Buffer<float> logits(side * width);
+    const ct::tiles::Session session;
+    for (int64_t panel = first; panel < end; ++panel) {
+      const int64_t start = panel * width, columns = std::min(width, call_.vocabulary - start);
+      const uint16_t *weight = call_.weight + start * call_.stride;
+      ct::tiles::pack({weight, call_.stride, call_.features, columns, true}, 0, width, keys.data());
+      if (call_.wants_gradient) ct::tiles::pack({weight, call_.stride, columns, call_.features, false}, 0, depth, values.data());
+      for (int64_t row = 0; row < call_.rows; row += side) {
+        score(row, keys.data(), width, logits.data());
+        weigh(row, start, columns, width, logits.data(), shares.data(), target_logits);
+        if (call_.wants_gradient) gather(row, shares.data(), columns, width, values.data());
+      }
+    }
+  }
+
+  std::vector<float> top, sum;
+  /// [rows, depth], padded.
+  Buffer<float> mean;
+
+ private:
+  void score(int64_t row, const uint16_t *keys, int64_t width, float *logits) {
+    const int64_t steps = call_.depth / side, blocks = width / side, share = (side + blocks - 1) / blocks;
+    const uint16_t *source = call_.hidden + row * call_.depth;
+    const bool last = row + side >= call_.padded_rows();
+    for (int64_t j = 0; j < blocks; ++j) {
+      const int64_t from = std::min(side, j * share);
+      ct::tiles::multiply(source, call_.depth, keys + j * steps * side * side, steps, logits + j * side, width, false,
+                          {source + (side + from) * call_.depth, last ? 0 : std::min(share, side - from)});
+    }
+  }
+
+  void weigh(int64_t row, int64_t start, int64_t columns, int64_t width, float *logits, uint16_t *shares, float *target_logits) {
+    const int64_t count = std::min(side, call_.rows - row), whole = ct::padded_size(columns);
+    for (int64_t i = 0; i < count; ++i) {
+      float *scores = logits + i * width;
+      const auto place = static_cast<size_t>(row + i);
+      const int64_t target = call_.targets[place] - start;
+      if (target >= 0 && target < columns) target_logits[place] = scores[target];
+      const float before = top[place], now = std::max(before, ct::rows::largest(scores, columns));
+      if (now > before) {
+        const float factor = std::exp(before - now);
+        sum[place] *= factor;
+        float *kept = mean.data() + static_cast<int64_t>(place) * call_.depth;
+        if (call_.wants_gradient && start > 0) ct::rows::scale(kept, factor, kept, call_.depth);
+        top[place] = now;
+      }
+      sum[place] += ct::rows::exponentials(scores, 1, now, columns);
+      ct::rows::narrow(scores, shares + i * width, columns);
+      std::fill(shares + i * width + columns, shares + i * width + whole, uint16_t{0});
+    }
+    for (int64_t i = count; i < side; ++i) std::fill_n(shares + i * width, whole, uint16_t{0});
+  }
+
+  void gather(int64_t row, const uint16_t *shares, int64_t columns, int64_t width, const uint16_t *values) {
+    const int64_t steps = ct::tiles::steps(columns);
+    float *kept = mean.data() + row * call_.depth;
+    for (int64_t j = 0; j < call_.depth; j += side) {
+      for (int64_t i = 0; i < side; ++i) {  // the sums of the next block
+        __builtin_prefetch(kept + i * call_.depth + j + side, 1);
+        __builtin_prefetch(kept + i * call_.depth + j + side + 16, 1);
+      }
+      ct::tiles::multiply(shares, width, values + j / side * ct::tiles::steps(columns) * side * side, steps, kept + j, call_.depth,
+                          true);
+    }
+  }
+
+  const Call &call_;
+};
+
+/// What all parts of the vocabulary say of a row: their sums, brought to one largest logit.
+void merge(const Call &call, const std::vector<std::unique_ptr<Part>> &parts, const float *target_logits, float *losses,
+           uint16_t *d_hidden) {
+  ct::parallel_for(call.rows, 16, [&](int64_t begin, int64_t end) {
+    std::vector<float> total(static_cast<size_t>(call.depth)), scaled(static_cast<size_t>(call.depth));
+    for (int64_t row = begin; row < end; ++row) {
+      const auto place = static_cast<size_t>(row);
+      float top = -std::numeric_limits<float>::infinity(), sum = 0;
+      for (const auto &part : parts) top = std::max(top, part->top[place]);
+      std::fill(total.begin(), total.end(), 0.0f);
+      for (const auto &part : parts) {
+        const float factor = std::exp(part->top[place] - top);
+        sum += part->sum[place] * factor;
+        if (!call.wants_gradient) continue;
+        ct::rows::scale(part->mean.data() + row * call.depth, factor, scaled.data(), call.depth);
+        ct::rows::add(scaled.data(), total.data(), call.depth);
+      }
+      losses[row] = top + std::log(sum) - target_logits[row];
+      if (!call.wants_gradient) continue;
+      ct::rows::widen(call.weight + call.targets[row] * call.stride, scaled.data(), call.features);
+      ct::rows::norm_gradient(total.data(), 1 / sum, scaled.data(), 1, total.data(), call.features);
+      ct::rows::narrow(total.data(), d_hidden + row * call.features, call.features);
+    }
+  });
+}
+
+/// Some rows: their losses, and their gradients where there is room for them.
+void chunk(const Call &call, float *losses, uint16_t *d_hidden) {
+  const int64_t count = std::min<int64_t>(2 * at::get_num_threads(), call.panels());
+  std::vector<float> target_logits(static_cast<size_t>(call.rows));
+  std::vector<std::unique_ptr<Part>> parts(static_cast<size_t>(count));
+  ct::parallel_tasks(count, [&](int64_t task) {
+    auto &part = parts[static_cast<size_t>(task)];
+    part = std::make_unique<Part>(call);
+    part->run(task * call.panels() / count, (task + 1) * call.panels() / count, target_logits.data());
+  });
+  merge(call, parts, target_logits.data(), losses, d_hidden);
+}
+
+}  // namespace
+
+ct::VocabularyLoss ct::vocabulary_loss(const at::Tensor &hidden, const at::Tensor &weight, const at::Tensor &targets,
+                                       bool wants_gradient) {
+  const int64_t n = hidden.size(0), d = hidden.size(1), depth = padded_size(d);
+  VocabularyLoss result{at::empty({}, hidden.options().dtype(at::kFloat)), {}};
+  if (wants_gradient) result.d_hidden = at::empty_like(hidden);
+  std::vector<float> losses(static_cast<size_t>(n));
+  const int64_t most = padded_size(std::max(fewest_rows, sum_bytes / (4 * depth)));
+  for (int64_t first = 0; first < n; first += most) {
+    const int64_t rows = std::min(most, n - first);
+    const auto part = at::constant_pad_nd(hidden.narrow(0, first, rows), {0, depth - d, 0, padded_size(rows) - rows}, 0).contiguous();
+    const Call call{static_cast<const uint16_t *>(part.const_data_ptr()), static_cast<const uint16_t *>(weight.const_data_ptr()),
+                    rows, depth, d, weight.stride(0), weight.size(0), wants_gradient, targets.const_data_ptr<int64_t>() + first};
+    chunk(call, losses.data() + first,
+          wants_gradient ? static_cast<uint16_t *>(result.d_hidden.data_ptr()) + first * d : nullptr);
+  }
+  double sum = 0;
+  for (const float loss : losses) sum += loss;
+  result.loss.fill_(sum);
+  return result;
+}
