@@ -78,6 +78,12 @@ void check_segments(const at::Tensor &q, const Plan &plan) {
   TORCH_CHECK(plan.dropout >= 0 && plan.dropout < 1, "a dropout of ", plan.dropout);
 }
 
+/// x [T, H, D] with the features of a token side by side, as it is where they are.
+at::Tensor with_whole_tokens(const at::Tensor &x) {
+  const bool whole = x.dim() == 3 && x.stride(2) == 1 && x.stride(1) == x.size(2);
+  return whole ? x : x.contiguous();
+}
+
 }  // namespace
 
 ct_status ct_attention(ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor mask, bool causal, double dropout, double scale,
@@ -98,7 +104,7 @@ ct_status ct_attention(ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor mask, bo
 ct_status ct_segment_attention(ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *lengths, int64_t count, int64_t window,
                                double dropout, double scale, ct_tensor *out) {
   return ct::produce(out, [&] {
-    const auto query = ct::ref(q).contiguous(), key = ct::ref(k).contiguous(), value = ct::ref(v).contiguous();
+    const auto query = with_whole_tokens(ct::ref(q)), key = with_whole_tokens(ct::ref(k)), value = with_whole_tokens(ct::ref(v));
     TORCH_CHECK(query.dim() == 3 && key.dim() == 3 && key.sizes() == value.sizes() && query.size(0) == key.size(0) &&
                     query.size(2) == key.size(2) && query.size(2) > 0,
                 "segment attention takes q [T, H, D] and k, v [T, Hk, D], not ", query.sizes(), ", ", key.sizes(), ", ",

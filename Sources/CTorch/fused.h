@@ -9,8 +9,6 @@ namespace ct {
 /// Whether the one-pass kernels take these tensors: on the CPU, all float32 or all bfloat16, and not switched off.
 bool fusable(std::initializer_list<at::Tensor> tensors);
 
-at::Tensor fused_rms_norm(const at::Tensor &x, const at::Tensor &weight, double eps);
-at::Tensor composed_rms_norm(const at::Tensor &x, const at::Tensor &weight, double eps);
 at::Tensor fused_rotary(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &sin);
 at::Tensor composed_rotary(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &sin);
 /// The tanh form of GELU.

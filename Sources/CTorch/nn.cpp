@@ -3,24 +3,40 @@
 #include "boundary.h"
 #include "dropout.h"
 #include "fused.h"
+#include "norms.h"
+
+namespace {
+
+/// The numbers of a norm of `x`, checked.
+ct::Norm norm(const at::Tensor &x, ct_tensor weight, const std::optional<at::Tensor> &bias, double eps) {
+  const auto &gain = ct::ref(weight);
+  TORCH_CHECK(gain.dim() == 1 && x.dim() > 0 && x.size(-1) == gain.size(0), "a norm over ", x.sizes(), " with a weight of ",
+              gain.sizes());
+  if (bias) TORCH_CHECK(bias->sizes() == gain.sizes(), "a norm with a weight of ", gain.sizes(), " and a bias of ", bias->sizes());
+  return {gain, bias, eps};
+}
+
+}  // namespace
 
 ct_status ct_embedding(ct_tensor weight, ct_tensor indices, ct_tensor *out) {
   return ct::produce(out, [&] { return at::embedding(ct::ref(weight), ct::ref(indices)); });
 }
 
 ct_status ct_layer_norm(ct_tensor x, ct_tensor weight, ct_tensor bias, double eps, ct_tensor *out) {
-  return ct::produce(out, [&] {
-    const auto &input = ct::ref(x), &w = ct::ref(weight);
-    return at::layer_norm(input, w.sizes(), w, ct::ref(bias), eps);
-  });
+  return ct::produce(out, [&] { return ct::normed(ct::ref(x), std::nullopt, norm(ct::ref(x), weight, ct::ref(bias), eps)).out; });
 }
 
 ct_status ct_rms_norm(ct_tensor x, ct_tensor weight, double eps, ct_tensor *out) {
-  return ct::produce(out, [&] {
-    const auto &input = ct::ref(x), &w = ct::ref(weight);
-    TORCH_CHECK(w.dim() == 1 && input.dim() > 0 && input.size(-1) == w.size(0), "rms_norm over ", input.sizes(),
-                " with a weight of ", w.sizes());
-    return ct::fusable({input, w}) ? ct::fused_rms_norm(input, w, eps) : ct::composed_rms_norm(input, w, eps);
+  return ct::produce(out, [&] { return ct::normed(ct::ref(x), std::nullopt, norm(ct::ref(x), weight, std::nullopt, eps)).out; });
+}
+
+ct_status ct_add_and_norm(ct_tensor x, ct_tensor delta, ct_tensor weight, ct_tensor bias, double eps, ct_tensor *sum,
+                          ct_tensor *out) {
+  return ct::produce_pair(sum, out, [&] {
+    const auto &input = ct::ref(x), &added = ct::ref(delta);
+    TORCH_CHECK(input.sizes() == added.sizes(), "the sum of ", input.sizes(), " and ", added.sizes());
+    auto result = ct::normed(input, added, norm(input, weight, ct::optional(bias), eps));
+    return std::make_pair(std::move(result.sum), std::move(result.out));
   });
 }
 

@@ -173,6 +173,14 @@ ct_status ct_select(ct_tensor a, int64_t dim, int64_t index, ct_tensor *out) {
   return ct::produce(out, [&] { return at::select(ct::ref(a), dim, index); });
 }
 
+ct_status ct_split(ct_tensor a, const int64_t *lengths, int64_t count, int64_t dim, ct_tensor *outs) {
+  return ct::guarded([&] {
+    ct::check_out(outs);
+    auto parts = ct::ref(a).split_with_sizes(ct::sizes(lengths, count), dim);
+    for (size_t i = 0; i < parts.size(); ++i) outs[i] = ct::own(std::move(parts[i]));
+  });
+}
+
 ct_status ct_cat(const ct_tensor *parts, int64_t count, int64_t dim, ct_tensor *out) {
   return ct::produce(out, [&] { return at::cat(ct::list(parts, count), dim); });
 }

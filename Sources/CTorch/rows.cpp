@@ -5,6 +5,10 @@
 
 #include "clones.h"
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <immintrin.h>
+#endif
+
 namespace {
 
 inline float from_bits(uint32_t bits) {
@@ -47,16 +51,14 @@ __attribute__((always_inline)) inline float exponential(float x) {
 
 __attribute__((always_inline)) inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
-}  // namespace
-
-namespace ct::rows {
-
-CT_CLONES void widen(const uint16_t *in, float *out, int64_t n) {
-  CT_ELEMENTWISE
-  for (int64_t i = 0; i < n; ++i) out[i] = from_bits(static_cast<uint32_t>(in[i]) << 16);
+/// The sum of 16 lanes, in pairs.
+__attribute__((always_inline)) inline float folded(float *lanes) {
+  for (int64_t width = 8; width > 0; width /= 2)
+    for (int64_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
+  return lanes[0];
 }
 
-CT_CLONES void narrow(const float *in, uint16_t *out, int64_t n) {
+CT_CLONES void narrow_by_bits(const float *in, uint16_t *out, int64_t n) {
   CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) {
     const uint32_t bits = to_bits(in[i]);
@@ -66,6 +68,47 @@ CT_CLONES void narrow(const float *in, uint16_t *out, int64_t n) {
   }
 }
 
+#if defined(__x86_64__) && defined(__linux__)
+
+bool rounds_in_hardware() { return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl"); }
+
+/// The same but for numbers below 2⁻¹²⁶, which become 0.
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) void narrow_in_hardware(const float *in, uint16_t *out, int64_t n) {
+  int64_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const auto both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(in + i + 16), _mm512_loadu_ps(in + i));
+    std::memcpy(out + i, &both, sizeof both);
+  }
+  for (; i < n; i += 16) {
+    const auto mask = static_cast<__mmask16>(n - i >= 16 ? 0xFFFF : (1u << (n - i)) - 1);
+    const auto half = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, in + i));
+    __m256i bits;
+    std::memcpy(&bits, &half, sizeof bits);
+    _mm256_mask_storeu_epi16(out + i, mask, bits);
+  }
+}
+
+#else
+
+bool rounds_in_hardware() { return false; }
+void narrow_in_hardware(const float *in, uint16_t *out, int64_t n) { narrow_by_bits(in, out, n); }
+
+#endif
+
+}  // namespace
+
+namespace ct::rows {
+
+CT_CLONES void widen(const uint16_t *in, float *out, int64_t n) {
+  CT_ELEMENTWISE
+  for (int64_t i = 0; i < n; ++i) out[i] = from_bits(static_cast<uint32_t>(in[i]) << 16);
+}
+
+void narrow(const float *in, uint16_t *out, int64_t n) {
+  static const auto chosen = rounds_in_hardware() ? narrow_in_hardware : narrow_by_bits;
+  chosen(in, out, n);
+}
+
 // Sums run in 16 lanes, so that the order of additions does not depend on the instruction set.
 CT_CLONES float dot(const float *a, const float *b, int64_t n) {
   float lanes[16] = {};
@@ -73,16 +116,40 @@ CT_CLONES float dot(const float *a, const float *b, int64_t n) {
   for (; i + 16 <= n; i += 16)
     for (int64_t j = 0; j < 16; ++j) lanes[j] += a[i + j] * b[i + j];
   for (; i < n; ++i) lanes[i % 16] += a[i] * b[i];
-  for (int64_t width = 8; width > 0; width /= 2)
-    for (int64_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-  return lanes[0];
+  return folded(lanes);
 }
 
-float sum_of_squares(const float *x, int64_t n) { return dot(x, x, n); }
+CT_CLONES float sum(const float *x, int64_t n) {
+  float lanes[16] = {};
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int64_t j = 0; j < 16; ++j) lanes[j] += x[i + j];
+  for (; i < n; ++i) lanes[i % 16] += x[i];
+  return folded(lanes);
+}
+
+CT_CLONES float spread(const float *x, float mean, int64_t n) {
+  float lanes[16] = {};
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int64_t j = 0; j < 16; ++j) lanes[j] += (x[i + j] - mean) * (x[i + j] - mean);
+  for (; i < n; ++i) lanes[i % 16] += (x[i] - mean) * (x[i] - mean);
+  return folded(lanes);
+}
 
 CT_CLONES void scale(const float *a, float scale, float *out, int64_t n) {
   CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) out[i] = a[i] * scale;
+}
+
+CT_CLONES void scale_and_shift(const float *a, float scale, float shift, float *out, int64_t n) {
+  CT_ELEMENTWISE
+  for (int64_t i = 0; i < n; ++i) out[i] = a[i] * scale + shift;
+}
+
+CT_CLONES void sum_of(const float *a, const float *b, float *out, int64_t n) {
+  CT_ELEMENTWISE
+  for (int64_t i = 0; i < n; ++i) out[i] = a[i] + b[i];
 }
 
 CT_CLONES void multiply(const float *a, const float *b, float *out, int64_t n) {
@@ -152,14 +219,7 @@ CT_CLONES float largest(const float *x, int64_t n) {
 CT_CLONES float exponentials(float *x, float scale, float top, int64_t n) {
   CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) x[i] = exponential(x[i] * scale - top);
-  float lanes[16] = {};
-  int64_t i = 0;
-  for (; i + 16 <= n; i += 16)
-    for (int64_t j = 0; j < 16; ++j) lanes[j] += x[i + j];
-  for (; i < n; ++i) lanes[i % 16] += x[i];
-  for (int64_t width = 8; width > 0; width /= 2)
-    for (int64_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-  return lanes[0];
+  return sum(x, n);
 }
 
 CT_CLONES void softmax_gradient(const float *p, const float *d, float product, float scale, float *out, int64_t n) {

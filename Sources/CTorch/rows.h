@@ -9,10 +9,16 @@ namespace ct::rows {
 void widen(const uint16_t *in, float *out, int64_t n);
 /// A float32 row as bfloat16, rounded to nearest even.
 void narrow(const float *in, uint16_t *out, int64_t n);
-float sum_of_squares(const float *x, int64_t n);
+float sum(const float *x, int64_t n);
+/// Σ (x − mean)²
+float spread(const float *x, float mean, int64_t n);
 float dot(const float *a, const float *b, int64_t n);
 /// out = a·scale
 void scale(const float *a, float scale, float *out, int64_t n);
+/// out = a·scale + shift
+void scale_and_shift(const float *a, float scale, float shift, float *out, int64_t n);
+/// out = a + b
+void sum_of(const float *a, const float *b, float *out, int64_t n);
 /// out = a·b
 void multiply(const float *a, const float *b, float *out, int64_t n);
 /// sum += x

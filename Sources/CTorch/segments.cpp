@@ -28,13 +28,15 @@ int64_t rounded(int64_t n, int64_t multiple) { return (n + multiple - 1) / multi
 template <typename Number>
 struct Call {
   int64_t tokens, heads, key_heads, width;
+  /// Numbers from one token to the next: q, k and v may be parts of one projection's result.
+  int64_t q_stride, k_stride, v_stride;
   const ct::Segments &segments;
   ct::Dropout dropout;
   const Number *q, *k, *v;
 
   Call(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value, const ct::Segments &plan, const ct::Dropout &noise)
-      : tokens(query.size(0)), heads(query.size(1)), key_heads(key.size(1)), width(query.size(2)), segments(plan),
-        dropout(noise), q(memory(query)), k(memory(key)), v(memory(value)) {}
+      : tokens(query.size(0)), heads(query.size(1)), key_heads(key.size(1)), width(query.size(2)),
+        q_stride(query.stride(0)), k_stride(key.stride(0)), v_stride(value.stride(0)), segments(plan), dropout(noise), q(memory(query)), k(memory(key)), v(memory(value)) {}
 
   static Number *memory(const at::Tensor &tensor) { return static_cast<Number *>(tensor.data_ptr()); }
 };
@@ -48,10 +50,12 @@ struct Head {
   int64_t head, start, length;
 
   int64_t key_head() const { return head / (call.heads / call.key_heads); }
-  int64_t query_stride() const { return call.heads * call.width; }
-  int64_t key_stride() const { return call.key_heads * call.width; }
-  int64_t query_place(int64_t i) const { return (start + i) * query_stride() + head * call.width; }
-  int64_t key_place() const { return start * key_stride() + key_head() * call.width; }
+  /// Where the query at `i` is in a tensor like q with tokens `stride` apart.
+  int64_t place(int64_t i, int64_t stride) const { return (start + i) * stride + head * call.width; }
+  /// The same in tensors of this operation's own, which have no gaps.
+  int64_t query_place(int64_t i) const { return place(i, call.heads * call.width); }
+  /// Where the keys or values of this head begin, with tokens `stride` apart.
+  int64_t key_place(int64_t stride) const { return start * stride + key_head() * call.width; }
   /// Columns of scratch that hold one entry a key.
   int64_t key_columns() const { return rounded(length, 32); }
   int64_t padded_width() const { return rounded(call.width, Right::multiple); }
@@ -69,11 +73,11 @@ struct Head {
   }
 
   /// Rows i ..< i + rows of one of the tensors of queries, side by side, with zeros up to whole blocks.
-  void gather(const Number *source, int64_t i, int64_t rows, Number *out) const {
+  void gather(const Number *source, int64_t stride, int64_t i, int64_t rows, Number *out) const {
     const int64_t across = padded_width();
     std::memset(out, 0, static_cast<size_t>(padded_rows(rows) * across) * sizeof *out);
     for (int64_t row = 0; row < rows; ++row)
-      std::copy_n(source + query_place(i + row), call.width, out + row * across);
+      std::copy_n(source + place(i + row, stride), call.width, out + row * across);
   }
 
   /// `in` [rows, width] the other way round, with `rows` rounded up.
@@ -84,8 +88,15 @@ struct Head {
   }
 
   Right keys(bool columns_first) const {
-    return columns_first ? Right(call.k + key_place(), key_stride(), call.width, length, true)
-                         : Right(call.k + key_place(), key_stride(), length, call.width, false);
+    const Number *first = call.k + key_place(call.k_stride);
+    return columns_first ? Right(first, call.k_stride, call.width, length, true)
+                         : Right(first, call.k_stride, length, call.width, false);
+  }
+
+  Right values(bool columns_first) const {
+    const Number *first = call.v + key_place(call.v_stride);
+    return columns_first ? Right(first, call.v_stride, call.width, length, true)
+                         : Right(first, call.v_stride, length, call.width, false);
   }
 };
 
@@ -106,8 +117,7 @@ class Forward {
  public:
   Forward(const Head<Right> &head, Number *out, float *logsumexp)
       : head_(head), out_(out), logsumexp_(logsumexp), keys_(head.keys(true)),
-        values_(head.call.v + head.key_place(), head.key_stride(), head.length, head.call.width, false),
-        queries_(block * head.padded_width()), weights_(block * head.key_columns()), scores_(block * head.key_columns()),
+        values_(head.values(false)), queries_(block * head.padded_width()), weights_(block * head.key_columns()), scores_(block * head.key_columns()),
         results_(block * rounded(head.call.width, 32)) {}
 
   void run() {
@@ -120,7 +130,7 @@ class Forward {
     const auto &call = head_.call;
     const int64_t first = head_.oldest(i) / 32 * 32, end = i + rows, columns = head_.key_columns();
     const int64_t across = head_.padded_width(), result_stride = rounded(call.width, 32);
-    head_.gather(call.q, i, rows, queries_.data());
+    head_.gather(call.q, call.q_stride, i, rows, queries_.data());
     keys_.multiply(queries_.data(), across, rows, 0, call.width, first, end, scores_.data(), columns, false);
     float sums[block];
     for (int64_t row = 0; row < rows; ++row) sums[row] = weigh(i + row, first, end, row);
@@ -173,8 +183,7 @@ class Backward {
  public:
   Backward(const Head<Right> &head, const Gradients<Number> &gradients)
       : head_(head), gradients_(gradients), block_(head.length > 1024 ? 32 : 64), columns_(head.key_columns()),
-        across_(head.padded_width()), keys_(head.keys(true)), values_(head.call.v + head.key_place(), head.key_stride(),
-                                                                    head.call.width, head.length, true),
+        across_(head.padded_width()), keys_(head.keys(true)), values_(head.values(true)),
         key_rows_(head.keys(false)), queries_(block_ * across_), grads_(block_ * across_), turned_(block_ * across_),
         weights_(block_ * columns_), d_scores_(block_ * columns_), scores_(block_ * columns_), d_weights_(block_ * columns_),
         results_(block_ * rounded(across_, 32)), dk_(across_ * columns_), dv_(across_ * columns_) {}
@@ -192,8 +201,8 @@ class Backward {
   void queries(int64_t i, int64_t rows) {
     const auto &call = head_.call;
     const int64_t first = head_.oldest(i) / 32 * 32, end = i + rows;
-    head_.gather(call.q, i, rows, queries_.data());
-    head_.gather(gradients_.grad, i, rows, grads_.data());
+    head_.gather(call.q, call.q_stride, i, rows, queries_.data());
+    head_.gather(gradients_.grad, call.heads * call.width, i, rows, grads_.data());
     keys_.multiply(queries_.data(), across_, rows, 0, call.width, first, end, scores_.data(), columns_, false);
     values_.multiply(grads_.data(), across_, rows, 0, call.width, first, end, d_weights_.data(), columns_, false);
     for (int64_t row = 0; row < rows; ++row) weigh(i + row, first, end, row);
@@ -278,7 +287,7 @@ struct SegmentAttention : torch::autograd::Function<SegmentAttention> {
                             const ct::Segments &segments) {
     const auto dropout = ct::draw_dropout(segments.dropout);
     const auto logsumexp = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
-    auto out = at::empty_like(q);
+    auto out = at::empty(q.sizes(), q.options());
     if (q.scalar_type() == at::kFloat) run<ct::PlainRight>(q, k, v, segments, dropout, out, logsumexp);
     else run<ct::TileRight>(q, k, v, segments, dropout, out, logsumexp);
     ctx->save_for_backward({q, k, v, out, logsumexp});
@@ -316,7 +325,7 @@ struct SegmentAttention : torch::autograd::Function<SegmentAttention> {
     using Number = typename Right::Number;
     const auto &q = saved[0], &k = saved[1], &out = saved[3];
     const Call<Number> call(q, k, saved[2], segments, dropout);
-    auto dq = at::empty_like(q);
+    auto dq = at::empty(q.sizes(), q.options());
     const auto parts = at::empty({2, q.size(1), q.size(0), q.size(2)}, q.options().dtype(at::kFloat));
     float *memory = parts.data_ptr<float>();
     const Gradients<Number> gradients{Call<Number>::memory(out), Call<Number>::memory(grad), saved[4].data_ptr<float>(),

@@ -91,11 +91,12 @@ final class GPT2Stack: Module {
     }
     var x = try tokens.forward(input.tokens) + positions.forward(input.positions)
     if isTraining { x = try x.dropout(dropout) }
+    var stream = ResidualStream(x)
     let plan = try AttentionPlan(input)
     for (index, layer) in layers.enumerated() {
-      x = try layer.forward(x, plan: plan, cache: input.cache?.layers[index])
+      try layer.forward(&stream, plan: plan, cache: input.cache?.layers[index])
     }
-    return try norm.forward(x)
+    return try norm.forward(&stream)
   }
 }
 
@@ -114,9 +115,9 @@ final class GPT2Layer: Module {
     feedForward = try GPT2FeedForward(configuration)
   }
 
-  func forward(_ x: Tensor, plan: AttentionPlan, cache: LayerCache?) throws(TorchError) -> Tensor {
-    let attended = try x + attention.forward(try attentionNorm.forward(x), plan: plan, cache: cache)
-    return try attended + feedForward.forward(try feedForwardNorm.forward(attended))
+  func forward(_ stream: inout ResidualStream, plan: AttentionPlan, cache: LayerCache?) throws(TorchError) {
+    stream.pending = try attention.forward(try attentionNorm.forward(&stream), plan: plan, cache: cache)
+    stream.pending = try feedForward.forward(try feedForwardNorm.forward(&stream))
   }
 }
 
@@ -140,10 +141,8 @@ final class GPT2Attention: Module {
 
   func forward(_ x: Tensor, plan: AttentionPlan, cache: LayerCache?) throws(TorchError) -> Tensor {
     let (rows, tokens) = (x.shape[0], x.shape[1])
-    let all = try queryKeyValue.forward(x)
-    func heads(_ part: Int) throws(TorchError) -> Tensor {
-      try all.narrowed(2, part * size..<(part + 1) * size).reshaped(rows, tokens, -1, headSize)
-    }
+    let parts = try queryKeyValue.forward(x).split(2, [size, size, size])
+    func heads(_ part: Int) throws(TorchError) -> Tensor { try parts[part].reshaped(rows, tokens, -1, headSize) }
     let attended = try plan.attend(
       try heads(0), try heads(1), try heads(2), cache: cache, dropout: isTraining ? attentionDropout : 0,
       scale: 1 / Double(headSize).squareRoot())

@@ -126,13 +126,13 @@ final class GatedDecoderStack: Module {
   }
 
   func forward(_ input: ModelInput) throws(TorchError) -> Tensor {
-    var x = try embedding.forward(input.tokens)
+    var stream = ResidualStream(try embedding.forward(input.tokens))
     let angles = try rotary.angles(input.positions, length: input.length)
     let plans = try AttentionPlans(input, windows: windows)
     for (index, layer) in layers.enumerated() {
-      x = try layer.forward(x, angles: angles, plan: plans[index], cache: input.cache?.layers[index])
+      try layer.forward(&stream, angles: angles, plan: plans[index], cache: input.cache?.layers[index])
     }
-    return try norm.forward(x)
+    return try norm.forward(&stream)
   }
 }
 
@@ -152,10 +152,10 @@ final class GatedDecoderLayer: Module {
   }
 
   func forward(
-    _ x: Tensor, angles: (cos: Tensor, sin: Tensor), plan: AttentionPlan, cache: LayerCache?
-  ) throws(TorchError) -> Tensor {
-    let attended = try x + attention.forward(try inputNorm.forward(x), angles: angles, plan: plan, cache: cache)
-    return try attended + feedForward.forward(try feedForwardNorm.forward(attended))
+    _ stream: inout ResidualStream, angles: (cos: Tensor, sin: Tensor), plan: AttentionPlan, cache: LayerCache?
+  ) throws(TorchError) {
+    stream.pending = try attention.forward(try inputNorm.forward(&stream), angles: angles, plan: plan, cache: cache)
+    stream.pending = try feedForward.forward(try feedForwardNorm.forward(&stream))
   }
 }
 

@@ -1,39 +1,6 @@
 import CTorch
 
 extension Tensor {
-  /// x·Wᵀ + bias. x [.., in]; bias [out].
-  ///
-  /// - Parameters:
-  ///   - weight: W [out, in], or Wᵀ [in, out] where `transposed`.
-  ///   - bias: [out].
-  ///   - transposed: how the weight is stored.
-  public func linear(_ weight: Tensor, _ bias: Tensor? = nil, transposed: Bool = false) throws(TorchError) -> Tensor {
-    try Tensor.make("linear", self, weight, bias) {
-      ct_linear(raw, weight.raw, transposed, bias?.raw ?? ct_tensor(), $0)
-    }
-  }
-
-  /// x·Wᵀ + bias + scale·dropout(x)·aᵀ·bᵀ, as one operation. Hu et al., arXiv:2106.09685.
-  ///
-  /// The low-rank products are summed in float32. On the CPU the mask of the dropout comes from a counter and is made again for
-  /// the gradient, which keeps x and the product of rank r only.
-  ///
-  /// - Parameters:
-  ///   - weight: W [out, in], or Wᵀ [in, out] where `transposed`; of x's type.
-  ///   - bias: [out].
-  ///   - transposed: how the weight is stored.
-  ///   - a: [r, in], float32.
-  ///   - b: [out, r], float32.
-  ///   - scale: of the low-rank part.
-  ///   - dropout: share of x dropped before `a`, 0 ..< 1; its key is from libtorch's default generator.
-  public func lowRankLinear(
-    _ weight: Tensor, _ bias: Tensor?, transposed: Bool, a: Tensor, b: Tensor, scale: Double, dropout: Double
-  ) throws(TorchError) -> Tensor {
-    try Tensor.make("low_rank_linear", self, weight, a, b) {
-      ct_low_rank_linear(raw, weight.raw, transposed, bias?.raw ?? ct_tensor(), a.raw, b.raw, scale, dropout, $0)
-    }
-  }
-
   /// The rows of this table [V, d] at `indices` (int64).
   public func embedding(_ indices: Tensor) throws(TorchError) -> Tensor {
     try Tensor.make("embedding", self, indices) { ct_embedding(raw, indices.raw, $0) }
@@ -47,6 +14,18 @@ extension Tensor {
   /// weight·x/√(mean(x²) + eps) over the last dimension. Zhang & Sennrich, arXiv:1910.07467.
   public func rmsNorm(_ weight: Tensor, eps: Double) throws(TorchError) -> Tensor {
     try Tensor.make("rms_norm", self, weight) { ct_rms_norm(raw, weight.raw, eps, $0) }
+  }
+
+  /// The sum with `delta`, and the sum's norm: ``layerNorm(_:_:eps:)`` where there is a bias, else ``rmsNorm(_:eps:)``; in one
+  /// pass over memory, as are the gradients of both.
+  public func addAndNorm(
+    _ delta: Tensor, weight: Tensor, bias: Tensor? = nil, eps: Double
+  ) throws(TorchError) -> (sum: Tensor, normed: Tensor) {
+    var (sum, normed) = (ct_tensor(), ct_tensor())
+    try Tensor.run("add_and_norm", self, delta, weight, bias) {
+      ct_add_and_norm(raw, delta.raw, weight.raw, bias?.raw ?? ct_tensor(), eps, &sum, &normed)
+    }
+    return (Tensor(owning: sum), Tensor(owning: normed))
   }
 
   /// Elements zeroed with probability `p`, the rest scaled by 1/(1 − p); from libtorch's default generator.

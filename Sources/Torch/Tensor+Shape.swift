@@ -39,6 +39,14 @@ extension Tensor {
     try Tensor.make("narrow", self) { ct_narrow(raw, Int64(dim), Int64(range.lowerBound), Int64(range.count), $0) }
   }
 
+  /// Neighbouring parts of these lengths, which add up to the size of `dim`. They share their numbers with this tensor; their
+  /// gradients are put side by side once.
+  public func split(_ dim: Int, _ lengths: [Int]) throws(TorchError) -> [Tensor] {
+    var outs = [ct_tensor](repeating: ct_tensor(), count: lengths.count)
+    try Tensor.run("split", self) { ct_split(raw, lengths.int64, Int64(lengths.count), Int64(dim), &outs) }
+    return outs.map(Tensor.init(owning:))
+  }
+
   /// A view of one element of `dim`, which goes.
   public func selected(_ dim: Int, _ index: Int) throws(TorchError) -> Tensor {
     try Tensor.make("select", self) { ct_select(raw, Int64(dim), Int64(index), $0) }

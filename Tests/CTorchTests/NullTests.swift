@@ -6,6 +6,12 @@ import Testing
   private typealias Call = @Sendable (_ some: ct_tensor, _ out: UnsafeMutablePointer<ct_tensor>?) -> ct_status
   private static var none: ct_tensor { ct_tensor() }
 
+  private static func weight(_ numbers: ct_tensor) -> ct_linear_weight {
+    var weight = ct_linear_weight()
+    weight.weight = numbers
+    return weight
+  }
+
   /// Each function that makes a tensor, with one operand missing.
   private static let missingOperand: [(String, Call)] = [
     ("to_dtype", { ct_to_dtype(none, CT_FLOAT32, $1) }), ("to_device", { ct_to_device(none, cpu, $1) }),
@@ -23,13 +29,22 @@ import Testing
     ("stack", { ct_stack([none], 1, 0, $1) }), ("index_select", { ct_index_select($0, 0, none, $1) }),
     ("gather", { ct_gather($0, 0, none, $1) }), ("scatter", { ct_scatter($0, 0, $0, none, $1) }),
     ("where", { ct_where(none, $0, $0, $1) }), ("masked_fill", { ct_masked_fill($0, none, 0, $1) }),
-    ("linear", { ct_linear($0, none, false, none, $1) }),
     ("linears", { ct_linears($0, [ct_linear_weight()], 1, $1) }),
-    ("linears, no input", { ct_linears(none, [ct_linear_weight(weight: $0, scales: none, bias: none)], 1, $1) }),
+    ("linears, no input", { ct_linears(none, [weight($0)], 1, $1) }),
+    (
+      "linears, one factor",
+      {
+        var half = weight($0)
+        half.a = $0
+        return ct_linears($0, [half], 1, $1)
+      }
+    ),
     ("expand_quantized", { ct_expand_quantized($0, none, CT_FLOAT32, $1) }),
     ("cached_attention", { ct_cached_attention($0, none, nil, $0, 0, 1, $1) }), ("embedding", { ct_embedding(none, $0, $1) }),
     ("layer_norm", { ct_layer_norm($0, $0, none, 1e-5, $1) }), ("rms_norm", { ct_rms_norm($0, none, 1e-5, $1) }),
-    ("dropout", { ct_dropout(none, 0.5, $1) }), ("rotary", { ct_rotary($0, none, $0, $1) }),
+    ("add_and_norm", { ct_add_and_norm($0, none, $0, none, 1e-5, $1, $1) }),
+    ("split", { ct_split(none, [1], 1, 0, $1) }), ("dropout", { ct_dropout(none, 0.5, $1) }),
+    ("rotary", { ct_rotary($0, none, $0, $1) }),
     ("swiglu", { ct_swiglu($0, none, $1) }), ("attention", { ct_attention($0, none, $0, none, false, 0, 1, $1) }),
     ("segment_attention", { ct_segment_attention($0, $0, none, [1], 1, 0, 0, 1, $1) }),
     ("linear_cross_entropy", { ct_linear_cross_entropy($0, $0, none, none, 8, $1) }),
@@ -86,7 +101,7 @@ import Testing
         ct_count(some, nil), ct_dtype_of(some, nil), ct_device_of(some, nil), ct_is_contiguous(some, nil), ct_data(some, nil),
         ct_item(some, nil), ct_storage_id(some, nil), ct_requires_grad(some, nil), ct_equal(some, some, nil),
         ct_sort(some, 0, true, nil, &other), ct_sort(some, 0, true, &other, nil), ct_topk(some, 1, 0, &other, nil),
-        ct_linears(some, [ct_linear_weight(weight: some, scales: Self.none, bias: Self.none)], 1, nil),
+        ct_linears(some, [Self.weight(some)], 1, nil),
         ct_quantize(some, nil, &other),
         ct_quantize(some, &other, nil), ct_expand_quantized(some, some, CT_FLOAT32, nil),
         ct_cached_attention(some, some, nil, some, 0, 1, nil),

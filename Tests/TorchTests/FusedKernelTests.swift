@@ -47,6 +47,38 @@ import Torch
     }
   }
 
+  @Test(arguments: sizes, types) func layerNorm(n: Int, dtype: DType) throws {
+    let x = try Tensor.pattern([3, 5, n], scale: 3, offset: 0.5, dtype: dtype)
+    let weight = try Tensor.pattern([n], seed: 1, scale: 0.5, offset: 1, dtype: dtype)
+    let bias = try Tensor.pattern([n], seed: 2, dtype: dtype)
+    try compare("layer_norm", [x, weight, bias], dtype: dtype) { try $0[0].layerNorm($0[1], $0[2], eps: 1e-2) }
+    try compare("layer_norm of every other row", [x, weight, bias], dtype: dtype) {
+      try $0[0].narrowed(1, 1..<4).layerNorm($0[1], $0[2], eps: 1e-2)
+    }
+  }
+
+  /// Both results are used, so that both gradients meet in the sum.
+  @Test(arguments: sizes, types) func addAndNorm(n: Int, dtype: DType) throws {
+    let x = try Tensor.pattern([3, 5, n], scale: 3, dtype: dtype)
+    let delta = try Tensor.pattern([3, 5, n], seed: 3, dtype: dtype)
+    let weight = try Tensor.pattern([n], seed: 1, scale: 0.5, offset: 1, dtype: dtype)
+    let bias = try Tensor.pattern([n], seed: 2, dtype: dtype)
+    try compare("rms_norm", [x, delta, weight], dtype: dtype) {
+      let (sum, normed) = try $0[0].addAndNorm($0[1], weight: $0[2], eps: 1e-2)
+      return try Tensor.stacked([sum, normed])
+    }
+    try compare("layer_norm", [x, delta, weight, bias], dtype: dtype) {
+      let (sum, normed) = try $0[0].addAndNorm($0[1], weight: $0[2], bias: $0[3], eps: 1e-2)
+      return try Tensor.stacked([sum, normed])
+    }
+    for used in 0..<2 {
+      try compare("one result", [x, delta], dtype: dtype) {
+        let (sum, normed) = try $0[0].addAndNorm($0[1], weight: weight, eps: 1e-2)
+        return used == 0 ? sum : normed
+      }
+    }
+  }
+
   @Test func rmsNormWithAWeightOfAnotherTypeTakesTheWider() throws {
     let x = try Tensor.pattern([2, 8], dtype: .bfloat16)
     let weight = try Tensor.pattern([8], offset: 1)

@@ -135,6 +135,8 @@ import Torch
     #expect(try x.unsqueezed(-1).squeezed(-1).shape == [2, 3])
     #expect(try x.unsqueezed(0).expanded(2, -1, -1).shape == [2, 2, 3])
     #expect(try x.narrowed(1, 1..<3).array(Int64.self) == [1, 2, 4, 5])
+    #expect(try x.split(1, [2, 1]).map { try $0.array(Int64.self) } == [[0, 1, 3, 4], [2, 5]])
+    #expect(throws: TorchError.self) { try x.split(1, [2, 2]) }
     #expect(try x.selected(1, -1).array(Int64.self) == [2, 5])
     #expect(try x.indexed(0, Tensor([1, 1, 0] as [Int64])).array(Int64.self) == [3, 4, 5, 3, 4, 5, 0, 1, 2])
     let places = try Tensor([2, 0] as [Int64], shape: [2, 1])

@@ -101,6 +101,21 @@ import Torch
     }
   }
 
+  /// Queries, keys and values side by side in one tensor, as GPT-2's projection gives them.
+  @Test(arguments: [DType.float32, .bfloat16]) func partsOfOneTensor(dtype: DType) throws {
+    let lengths = [40, 3]
+    let all = try Tensor.pattern([43, 4 * 16 + 2 * 16 + 2 * 16], scale: 2, dtype: dtype)
+    func run(_ body: (Tensor) throws -> Tensor) throws -> Differentiated {
+      try differentiate([all]) { whole in
+        let parts = try whole[0].split(1, [64, 32, 32]).map { try body(try $0.reshaped(43, -1, 16)) }
+        return try .segmentAttention(parts[0], parts[1], parts[2], lengths: lengths, scale: 0.25)
+      }
+    }
+    let (apart, together) = (try run { try $0.contiguous() }, try run { $0 })
+    try assertClose(together.value, apart.value, relative: 0, absolute: 0)
+    try assertClose(try #require(together.gradients[0]), try #require(apart.gradients[0]), relative: 0, absolute: 0)
+  }
+
   @Test func otherTypes() throws {
     let setting = Case()
     let wide = try inputs(setting, dtype: .float64)
