@@ -156,6 +156,14 @@ void corner(const Operand &b, int64_t row, int64_t column, int64_t rows, int64_t
   }
 }
 
+/// Asks for the bfloat16 numbers stored in 32 rows from `row` on, at `column`: weights come from main memory, a line of each row at
+/// a time, which the processor does not foresee.
+void fetch_block(const Operand &b, int64_t row, int64_t column) {
+  if (b.wide) return;
+  const auto *first = static_cast<const uint16_t *>(b.data) + row * b.stride + column;
+  for (int64_t i = 0; i < side; ++i) __builtin_prefetch(first + i * b.stride);
+}
+
 /// Packs the 32 by 32 numbers from (depth, column) on.
 void pack_block(const Operand &b, int64_t depth, int64_t column, uint16_t *out) {
   alignas(64) uint16_t copy[side * side];
@@ -193,12 +201,16 @@ void ct::tiles::pack(const Operand &b, int64_t first, int64_t count, uint16_t *o
   const int64_t depth_steps = steps(b.depth), blocks = steps(count);
   if (b.columns_first) {
     for (int64_t j = 0; j < blocks; ++j)
-      for (int64_t step = 0; step < depth_steps; ++step)
+      for (int64_t step = 0; step < depth_steps; ++step) {
+        fetch_block(b, first + j * side, (step + 4) * side);
         pack_block(b, step * side, first + j * side, out + (j * depth_steps + step) * side * side);
+      }
   } else {  // along the stored rows
     for (int64_t step = 0; step < depth_steps; ++step)
-      for (int64_t j = 0; j < blocks; ++j)
+      for (int64_t j = 0; j < blocks; ++j) {
+        fetch_block(b, (step + 1) * side, first + j * side);
         pack_block(b, step * side, first + j * side, out + (j * depth_steps + step) * side * side);
+      }
   }
 }
 
