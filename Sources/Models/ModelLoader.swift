@@ -36,6 +36,7 @@ public enum ModelLoader {
     try check(missing: missing, unused: unused.sorted(), in: weights.path)
     model.embedding.outputDType = dtype
     if model.isTied { model.head = Linear(weight: model.embedding.weight, bias: nil) }
+    TorchRuntime.trimMemory()  // what held the numbers before they were converted
     return model
   }
 

@@ -21,4 +21,8 @@ public enum TorchRuntime {
   public static func setThreads(_ count: Int) throws(TorchError) {
     try Tensor.run("set_num_threads") { ct_set_threads(Int32(clamping: count)) }
   }
+
+  /// Gives memory of tensors that are gone back to the system, as far as whole regions of it are free; else it is kept for the next
+  /// tensors.
+  public static func trimMemory() { ct_trim_memory() }
 }
