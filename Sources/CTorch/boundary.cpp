@@ -94,3 +94,5 @@ void ct_tensor_free(ct_tensor tensor) {
   delete static_cast<at::Tensor *>(tensor.ctx);
   live.fetch_sub(1, std::memory_order_relaxed);
 }
+
+ct_status ct_fail(const char *text) { return keep(CT_INVALID_ARGUMENT, text == nullptr ? "" : text); }

@@ -110,7 +110,7 @@ struct Tiled {
       input.terms.push_back({grad, ct::operand(weight.numbers, weight.transposed)});
       if (!weight.update) continue;
       input.terms.push_back({ups[i], ct::operand(weight.update->a, false), kept[i].dropout});
-      const auto wide = x.options().dtype(at::kFloat);
+      const auto wide = grad.options().dtype(at::kFloat);
       scratch.push_back(ct::dropped(x, kept[i].dropout));
       out.a[i] = at::empty(weight.update->a.sizes(), wide);
       sums.push_back({{{ct::turned(ups[i]), ct::operand(scratch.back(), false)}}, out.a[i]});
@@ -118,7 +118,8 @@ struct Tiled {
       sums.push_back({{{ct::turned(kept[i].low), ct::operand(grads[i], false)}}, out.b[i]});
     }
     if (wants_x && !input.terms.empty()) {
-      input.out = out.x = at::empty_like(x);
+      const auto &grad = input.terms[0].left;
+      input.out = out.x = at::empty({grad.size(0), kept[0].weight.inputs()}, grad.options());
       sums.insert(sums.begin(), std::move(input));
     }
     ct::add_up(sums);
@@ -150,7 +151,7 @@ struct Tiled {
 /// y_i = x·W_iᵀ + b_i + s_i·dropout(x)·A_iᵀ·B_iᵀ over frozen weights.
 ///
 /// Backward, with g_i the gradient of y_i and u_i = s_i·g_i·B_i: dB_i = s_i·g_iᵀ·(dropout(x)·A_iᵀ), dA_i = u_iᵀ·dropout(x),
-/// dx = Σ g_i·W_i + mask_i∘(u_i·A_i). Kept: x, the low-rank products [rows, r], and the keys of the masks.
+/// dx = Σ g_i·W_i + mask_i∘(u_i·A_i). Kept where there are updates: x, the low-rank products [rows, r], the keys of the masks.
 struct FrozenLinears : torch::autograd::Function<FrozenLinears> {
   /// `learnt` is x, then A and B of each weight that has an update.
   static variable_list forward(AutogradContext *ctx, at::TensorList learnt, const std::vector<LinearWeight> &weights) {
@@ -186,7 +187,8 @@ struct FrozenLinears : torch::autograd::Function<FrozenLinears> {
  private:
   static void keep(AutogradContext *ctx, const at::Tensor &x, const std::vector<LinearWeight> &weights,
                    const std::vector<at::Tensor> &lows, const std::vector<ct::Dropout> &dropouts, bool tiled) {
-    variable_list saved{x};
+    const bool updated = std::any_of(weights.begin(), weights.end(), [](const LinearWeight &w) { return w.update.has_value(); });
+    variable_list saved{updated ? x : at::Tensor()};
     std::vector<int64_t> keys;
     std::vector<double> settings;
     for (size_t i = 0; i < weights.size(); ++i) {

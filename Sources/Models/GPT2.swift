@@ -37,6 +37,12 @@ public final class GPT2: Module, CausalLM {
   /// The token table.
   public var embedding: Embedding { transformer.tokens }
 
+  /// What is computed again in the backward pass instead of being kept.
+  public var gradientCheckpointing: GradientCheckpointing {
+    get { transformer.checkpointing }
+    set { transformer.checkpointing = newValue }
+  }
+
   /// What the head takes: [B, S, d].
   public func hidden(_ input: ModelInput) throws(TorchError) -> Tensor { try transformer.forward(input) }
 
@@ -69,6 +75,7 @@ final class GPT2Stack: Module {
   @Child("wpe") var positions: Embedding
   @Children("h") var layers: [GPT2Layer]
   @Child("ln_f") var norm: LayerNorm
+  var checkpointing = GradientCheckpointing.none
   private let dropout: Double
   private let context: Int
 
@@ -94,7 +101,11 @@ final class GPT2Stack: Module {
     var stream = ResidualStream(x)
     let plan = try AttentionPlan(input)
     for (index, layer) in layers.enumerated() {
-      try layer.forward(&stream, plan: plan, cache: input.cache?.layers[index])
+      let cache = input.cache?.layers[index]
+      let mode = cache == nil ? checkpointing : .none
+      try stream.run(recomputed: mode == .full, layer) { (stream) throws(TorchError) in
+        try layer.forward(&stream, plan: plan, cache: cache, checkpointing: mode)
+      }
     }
     return try norm.forward(&stream)
   }
@@ -115,9 +126,13 @@ final class GPT2Layer: Module {
     feedForward = try GPT2FeedForward(configuration)
   }
 
-  func forward(_ stream: inout ResidualStream, plan: AttentionPlan, cache: LayerCache?) throws(TorchError) {
+  func forward(
+    _ stream: inout ResidualStream, plan: AttentionPlan, cache: LayerCache?, checkpointing: GradientCheckpointing
+  ) throws(TorchError) {
     stream.pending = try attention.forward(try attentionNorm.forward(&stream), plan: plan, cache: cache)
-    stream.pending = try feedForward.forward(try feedForwardNorm.forward(&stream))
+    try stream.run(recomputed: checkpointing == .selective, feedForward) { [self] (stream) throws(TorchError) in
+      stream.pending = try feedForward.forward(try feedForwardNorm.forward(&stream))
+    }
   }
 }
 

@@ -104,6 +104,12 @@ public final class GatedDecoder: Module, CausalLM {
   /// Whether head and token table are one.
   public var isTied: Bool { configuration.isTied }
 
+  /// What is computed again in the backward pass instead of being kept.
+  public var gradientCheckpointing: GradientCheckpointing {
+    get { model.checkpointing }
+    set { model.checkpointing = newValue }
+  }
+
   /// What the head takes: [B, S, d].
   public func hidden(_ input: ModelInput) throws(TorchError) -> Tensor { try model.forward(input) }
 }
@@ -112,6 +118,7 @@ final class GatedDecoderStack: Module {
   @Child("embed_tokens") var embedding: Embedding
   @Children("layers") var layers: [GatedDecoderLayer]
   @Child("norm") var norm: RMSNorm
+  var checkpointing = GradientCheckpointing.none
   private let rotary: RotaryEmbedding
   private let windows: [Int?]
 
@@ -130,7 +137,11 @@ final class GatedDecoderStack: Module {
     let angles = try rotary.angles(input.positions, length: input.length)
     let plans = try AttentionPlans(input, windows: windows)
     for (index, layer) in layers.enumerated() {
-      try layer.forward(&stream, angles: angles, plan: plans[index], cache: input.cache?.layers[index])
+      let (plan, cache) = (plans[index], input.cache?.layers[index])
+      let mode = cache == nil ? checkpointing : .none
+      try stream.run(recomputed: mode == .full, layer) { (stream) throws(TorchError) in
+        try layer.forward(&stream, angles: angles, plan: plan, cache: cache, checkpointing: mode)
+      }
     }
     return try norm.forward(&stream)
   }
@@ -152,10 +163,13 @@ final class GatedDecoderLayer: Module {
   }
 
   func forward(
-    _ stream: inout ResidualStream, angles: (cos: Tensor, sin: Tensor), plan: AttentionPlan, cache: LayerCache?
+    _ stream: inout ResidualStream, angles: (cos: Tensor, sin: Tensor), plan: AttentionPlan, cache: LayerCache?,
+    checkpointing: GradientCheckpointing
   ) throws(TorchError) {
     stream.pending = try attention.forward(try inputNorm.forward(&stream), angles: angles, plan: plan, cache: cache)
-    stream.pending = try feedForward.forward(try feedForwardNorm.forward(&stream))
+    try stream.run(recomputed: checkpointing == .selective, feedForward) { [self] (stream) throws(TorchError) in
+      stream.pending = try feedForward.forward(try feedForwardNorm.forward(&stream))
+    }
   }
 }
 

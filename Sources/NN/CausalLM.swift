@@ -109,6 +109,8 @@ public protocol CausalLM: Module {
   var head: any Projection { get set }
   /// Whether head and token table are one.
   var isTied: Bool { get }
+  /// What is computed again in the backward pass instead of being kept.
+  var gradientCheckpointing: GradientCheckpointing { get set }
   /// What the head takes: [B, S, d], after the last norm.
   func hidden(_ input: ModelInput) throws(TorchError) -> Tensor
 }

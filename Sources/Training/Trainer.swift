@@ -83,6 +83,7 @@ public final class Trainer {
     if resuming { try resume() }
     let log = try MetricsLog(output.appending(path: "metrics.jsonl"), keepingUntil: state.step)
     observe(.started(step: state.step, totalSteps: totalSteps))
+    model.gradientCheckpointing = options.gradientCheckpointing
     model.train()
     defer { model.train(false) }
     // A run that was stopped during an evaluation makes it now.

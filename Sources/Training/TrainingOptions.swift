@@ -32,6 +32,8 @@ public struct TrainingOptions: Sendable {
   public var optimizer = AdamW.Settings()
   /// The norm gradients are clipped to; nil for no clipping.
   public var maxGradientNorm: Double? = 1
+  /// What is computed again in the backward pass instead of being kept.
+  public var gradientCheckpointing = GradientCheckpointing.none
   /// Where dropout and initialisation start.
   public var seed: UInt64 = 42
   /// Steps between rows of metrics.

@@ -28,4 +28,7 @@ typedef enum ct_status {
 /// Owned by the shim, valid until the next call on this thread.
 CT_API const char *ct_last_error(void);
 
+/// Makes `text` this thread's last failure, for a function that the shim has called. Returns `CT_INVALID_ARGUMENT`.
+CT_API ct_status ct_fail(const char *text);
+
 #endif

@@ -13,6 +13,7 @@
 #include "ct_autograd.h"
 #include "ct_attention.h"
 #include "ct_cache.h"
+#include "ct_checkpoint.h"
 #include "ct_dequantize.h"
 #include "ct_files.h"
 #include "ct_linear.h"

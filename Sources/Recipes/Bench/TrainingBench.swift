@@ -21,6 +21,8 @@ public struct TrainingBench: Sendable {
   public var method = Method.lora
   /// LoRA's settings; without targets of its own, those that PEFT takes for the architecture.
   public var lora: LoRAConfiguration
+  /// What is computed again in the backward pass instead of being kept.
+  public var gradientCheckpointing = GradientCheckpointing.none
   /// Samples in a step.
   public var batchSize = 4
   /// Steps that count, from 1.
@@ -62,6 +64,7 @@ public struct TrainingBench: Sendable {
     var options = TrainingOptions()
     options.schedule = .constant
     options.saveEvery = nil
+    options.gradientCheckpointing = gradientCheckpointing
     options.maxSteps = steps + warmup
     let trainer = try Trainer(
       model: model, part: try part(weights), objective: recorder,

@@ -209,6 +209,8 @@ public struct TrainRecipe: Sendable {
     options.gradientAccumulation = try node.int("gradient_accumulation", in: 1...65536) ?? 1
     options.learningRate = try node.double("learning_rate", in: 0...1e3) ?? options.learningRate
     options.maxGradientNorm = try node.double("max_grad_norm", in: 0...1e9).map { $0 == 0 ? nil : $0 } ?? 1
+    let modes = GradientCheckpointing.allCases.map { ($0.rawValue, $0) }
+    options.gradientCheckpointing = try node.choice("gradient_checkpointing", modes) ?? .none
     options.seed = UInt64(try node.int("seed", in: 0...Int.max) ?? 42)
     options.logEvery = try node.int("log_every", in: 1...1 << 40) ?? 10
     options.evalEvery = try node.int("eval_every", in: 1...1 << 40)

@@ -97,6 +97,7 @@ extension TrainRecipe {
       "optimizer: { type: adamw, weight_decay: \(JSON.python(adam.weightDecay)), beta1: \(JSON.python(adam.beta1)), "
         + "beta2: \(JSON.python(adam.beta2)), eps: \(JSON.python(adam.eps)) }")
     lines.append("max_grad_norm: \(JSON.python(options.maxGradientNorm ?? 0))")
+    lines.append("gradient_checkpointing: \(options.gradientCheckpointing.rawValue)")
     lines.append("dtype: \(ModelOptions.dtypes.first { $0.value == model.dtype }?.name ?? "auto")")
     lines.append("device: \(model.device?.description ?? "auto")")
     if let threads = model.threads { lines.append("threads: \(threads)") }

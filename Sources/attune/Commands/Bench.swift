@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import NN
 import Recipes
 
 /// `attune bench`: how fast this machine tunes and generates.
@@ -18,6 +19,7 @@ struct Bench: ParsableCommand {
 }
 
 extension TrainingBench.Method: ExpressibleByArgument {}
+extension GradientCheckpointing: ExpressibleByArgument {}
 
 /// Figures with the fewest digits that tell them apart.
 enum BenchFigure {

@@ -41,6 +41,9 @@ struct BenchTrain: ParsableCommand {
     help: ArgumentHelp("What LoRA adapts (default: q_proj v_proj, in GPT-2 c_attn).", valueName: "name"))
   var targetModules: [String] = []
 
+  @Option(help: "What is computed again in the backward pass instead of being kept: none, selective, full.")
+  var gradientCheckpointing = GradientCheckpointing.none
+
   @Option(help: ArgumentHelp("Samples in a step.", valueName: "n"))
   var batchSize = 4
 
@@ -89,6 +92,7 @@ struct BenchTrain: ParsableCommand {
     return try model.measure { weights, scratch in
       var bench = TrainingBench()
       (bench.method, bench.batchSize, bench.steps, bench.warmup) = (method, batchSize, steps, warmup)
+      bench.gradientCheckpointing = gradientCheckpointing
       (bench.lora.r, bench.lora.dropout) = (rank, dropout)
       bench.lora.targets =
         targetModules.isEmpty

@@ -1,0 +1,115 @@
+#include "ct_checkpoint.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/custom_class.h>
+
+#include <memory>
+#include <mutex>
+
+#include "boundary.h"
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// A caller's function with its release.
+class Function final : public torch::CustomClassHolder {
+ public:
+  Function(const ct_function &function, int64_t outputs) : function_(function), outputs_(outputs) {}
+  ~Function() override { function_.release(function_.context); }
+
+  variable_list call(const variable_list &inputs) const {
+    std::vector<ct_tensor> handles, outs(static_cast<size_t>(outputs_));
+    for (const auto &input : inputs) handles.push_back(ct::own(input));
+    const auto status =
+        function_.run(function_.context, handles.data(), static_cast<int64_t>(handles.size()), outs.data(), outputs_);
+    TORCH_CHECK(status == CT_OK, ct_last_error());
+    variable_list results;
+    for (const auto out : outs) {
+      results.push_back(ct::ref(out));
+      ct_tensor_free(out);
+    }
+    return results;
+  }
+
+ private:
+  ct_function function_;
+  int64_t outputs_;
+};
+
+/// The state of the random numbers of a device, which comes back when it goes.
+class RandomState {
+ public:
+  explicit RandomState(const at::Device &device) : generator_(at::globalContext().defaultGenerator(device)), state_(get()) {}
+  at::Tensor get() {
+    const std::lock_guard<std::mutex> lock(generator_.mutex());
+    return generator_.get_state();
+  }
+  void set(const at::Tensor &state) {
+    const std::lock_guard<std::mutex> lock(generator_.mutex());
+    generator_.set_state(state);
+  }
+  ~RandomState() { set(state_); }
+
+ private:
+  at::Generator generator_;
+  at::Tensor state_;
+};
+
+/// `inputs` ends with a number that takes a gradient, so that the results do even where only leaves that are captured need one.
+struct Checkpoint : torch::autograd::Function<Checkpoint> {
+  static variable_list forward(AutogradContext *ctx, at::TensorList inputs, const c10::intrusive_ptr<::Function> &function) {
+    const variable_list given(inputs.begin(), inputs.end() - 1);
+    ctx->saved_data["function"] = c10::IValue::make_capsule(function);
+    ctx->saved_data["random"] = RandomState(given[0].device()).get();
+    ctx->save_for_backward(given);
+    ctx->set_materialize_grads(false);
+    return function->call(given);
+  }
+
+  static variable_list backward(AutogradContext *ctx, variable_list grads) {
+    const auto function = c10::static_intrusive_pointer_cast<::Function>(ctx->saved_data["function"].toCapsule());
+    variable_list inputs;
+    for (const auto &saved : ctx->get_saved_variables()) {
+      inputs.push_back(saved.detach());
+      inputs.back().set_requires_grad(saved.requires_grad());
+    }
+    variable_list outs, wanted, given;
+    {
+      RandomState random(inputs[0].device());
+      random.set(ctx->saved_data["random"].toTensor());
+      const at::AutoGradMode recording(true);
+      outs = function->call(inputs);
+    }
+    for (size_t i = 0; i < outs.size(); ++i) {
+      if (!grads[i].defined() || !outs[i].requires_grad()) continue;
+      wanted.push_back(outs[i]);
+      given.push_back(grads[i]);
+    }
+    if (!wanted.empty()) torch::autograd::backward(wanted, given);
+    variable_list results;
+    for (const auto &input : inputs) results.push_back(input.grad());
+    results.resize(inputs.size() + 2);  // the number that takes a gradient, and the function
+    return results;
+  }
+};
+
+}  // namespace
+
+ct_status ct_checkpoint(ct_function function, const ct_tensor *inputs, int64_t input_count, ct_tensor *outs, int64_t output_count) {
+  return ct::guarded([&] {
+    TORCH_CHECK(function.run != nullptr && function.release != nullptr, "a function is null");
+    const auto held = c10::make_intrusive<Function>(function, output_count);
+    ct::check_out(outs);
+    auto all = ct::list(inputs, input_count);
+    TORCH_CHECK(!all.empty() && output_count > 0, "a part of ", all.size(), " inputs and ", output_count, " results");
+    all.push_back(at::zeros({}, all[0].options().dtype(at::kFloat)).set_requires_grad(true));
+    auto results = Checkpoint::apply(at::TensorList(all), held);
+    for (int64_t i = 0; i < output_count; ++i) outs[i] = ct::own(std::move(results[static_cast<size_t>(i)]));
+  });
+}

@@ -1,0 +1,40 @@
+import Torch
+
+/// What a decoder keeps of its layers for the backward pass, and what it computes again there. Chen et al., arXiv:1604.06174.
+public enum GradientCheckpointing: String, Sendable, Hashable, CaseIterable {
+  /// Everything is kept.
+  case none
+  /// The feed-forward parts are computed again, whose activations are the widest.
+  case selective
+  /// Whole layers are computed again: only what enters each is kept.
+  case full
+}
+
+extension ResidualStream {
+  /// Runs a part of a decoder over the stream, which keeps none of its activations where it is `recomputed`: the backward pass then
+  /// runs it again, with the same dropout. A part nothing below which or in which learns is simply run.
+  ///
+  /// - Parameters:
+  ///   - recomputed: whether activations are made again.
+  ///   - module: what holds the part's parameters.
+  ///   - part: leaves a stream with something pending.
+  public mutating func run(
+    recomputed: Bool, _ module: Module, _ part: @escaping (inout ResidualStream) throws(TorchError) -> Void
+  ) throws(TorchError) {
+    let inputs = [sum] + (pending.map { [$0] } ?? [])
+    func learns() -> Bool {
+      inputs.contains { $0.requiresGradient } || module.parameters().contains { $0.value.requiresGradient }
+    }
+    guard recomputed, learns() else { return try part(&self) }
+    let outs = try checkpointed(inputs, outputs: 2) { (inputs) throws(TorchError) in
+      var stream = ResidualStream(inputs[0])
+      stream.pending = inputs.count > 1 ? inputs[1] : nil
+      try part(&stream)
+      guard let pending = stream.pending else {
+        throw TorchError(operation: "checkpoint", message: "the part left nothing to add to the stream")
+      }
+      return [stream.sum, pending]
+    }
+    (sum, pending) = (outs[0], outs[1])
+  }
+}
