@@ -73,9 +73,13 @@ public struct ModelInput {
   /// One flat row of samples laid end to end, each with positions from 0 and eyes for itself only.
   ///
   /// - Parameters:
+  ///   - tokens: the ids of all samples.
+  ///   - positions: each token's place in its sample.
+  ///   - segments: the samples' lengths.
   ///   - cache: where each segment begins a row; such a row is not filled up.
   ///   - multiple: the row is filled up to a multiple of this with a sample that nobody looks at. Kernels are made for each
   ///     length of row: rows of few lengths save the time and memory of making thousands.
+  ///   - device: where the tensors are made.
   ///
   /// - Throws: `TorchError` where tokens and positions are not equally many, or the segments do not add up to them.
   public init(

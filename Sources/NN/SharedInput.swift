@@ -3,7 +3,9 @@ import Torch
 /// The outputs of projections that take the same input, in one go where they are nothing but products: their weights are read
 /// side by side, and their gradients for the input are added up before they are rounded.
 ///
-/// - Parameter x: [.., in].
+/// - Parameters:
+///   - x: [.., in].
+///   - projections: all take x.
 /// - Returns: [.., out] for each.
 public func project(_ x: Tensor, through projections: any Projection...) throws(TorchError) -> [Tensor] {
   var weights: [LinearWeight] = []

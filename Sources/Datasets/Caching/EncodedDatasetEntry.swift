@@ -2,7 +2,7 @@ import Foundation
 
 /// Encoded data sets as the bytes of a cache entry, and back.
 ///
-/// An entry is the letters ATTUNETC, the 32 bytes of its key, the data sets, and 32 bytes of ``BlockDigest`` over all that precedes
+/// An entry is the letters ATTUNETC, the 32 bytes of its key, the data sets, and 32 bytes of `BlockDigest` over all that precedes
 /// them. Numbers are little-endian. A data set is its weights, its report as JSON, the names of its files, a row of 32 bytes a
 /// sample, the spans of learnt tokens (first token and length, 4 bytes each), and the ids, in 2 bytes each where all of them fit.
 public enum EncodedDatasetEntry {

@@ -24,7 +24,9 @@ public enum BenchSamples {
   /// Samples of a file with one object a line: `tokens`, a list of ids, and where not all are learnt `trained`, a list of truth
   /// values for them.
   ///
-  /// - Parameter vocabulary: ids run from 0 to one less than this.
+  /// - Parameters:
+  ///   - path: the file.
+  ///   - vocabulary: ids run from 0 to one less than this.
   /// - Throws: ``RecipeError`` with file and line.
   public static func read(_ path: String, vocabulary: Int) throws -> [EncodedSample] {
     guard let data = FileManager.default.contents(atPath: path) else { throw RecipeError("there is no file \(path)") }

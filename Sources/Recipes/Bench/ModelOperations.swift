@@ -22,7 +22,9 @@ public struct ModelOperations: Sendable, Hashable {
 
   /// The counts of `model` as it stands, its adapters included.
   ///
-  /// - Parameter config: its `config.json`, which has the number of query heads.
+  /// - Parameters:
+  ///   - model: the model.
+  ///   - config: its `config.json`, which has the number of query heads.
   public init(_ model: any CausalLM, config: JSON) {
     let trained = Set(model.trainableParameters().map(\.path))
     for (path, slot) in model.projections() where !path.contains(".base_layer") {

@@ -4,7 +4,7 @@ import Foundation
 
 /// A folder of encoded data, so that a run over data that were encoded before need not do it again.
 ///
-/// An entry is a file named by its key, `HEX.tokens` (``EncodedDatasetEntry``). It appears whole or not at all, and is mapped when it
+/// An entry is a file named by its key, `HEX.tokens` (`EncodedDatasetEntry`). It appears whole or not at all, and is mapped when it
 /// is read. An entry that is damaged, or is not what its name says, counts as absent and is replaced. When the entries together have
 /// more bytes than allowed, those not used for longest go first.
 public struct TokenCache: Sendable {
