@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "boundary.h"
 
@@ -28,7 +29,12 @@ class Function final : public torch::CustomClassHolder {
     for (const auto &input : inputs) handles.push_back(ct::own(input));
     const auto status =
         function_.run(function_.context, handles.data(), static_cast<int64_t>(handles.size()), outs.data(), outputs_);
-    TORCH_CHECK(status == CT_OK, ct_last_error());
+    if (status != CT_OK) {
+      const std::string text = ct_last_error();
+      for (const auto out : outs)
+        if (out.ctx != nullptr) ct_tensor_free(out);
+      TORCH_CHECK(false, text);
+    }
     variable_list results;
     for (const auto out : outs) {
       results.push_back(ct::ref(out));

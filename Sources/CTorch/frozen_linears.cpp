@@ -11,7 +11,6 @@ namespace {
 
 using ct::LinearWeight;
 using ct::Sum;
-using ct::Term;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -21,6 +20,8 @@ struct Kept {
   /// dropout(x)·Aᵀ [rows, r or more].
   at::Tensor low;
   ct::Dropout dropout;
+  /// Whether A and B are to have gradients.
+  bool wants_a, wants_b;
 };
 
 /// The gradients of the factors, and of the input.
@@ -28,6 +29,10 @@ struct Gradients {
   at::Tensor x;
   std::vector<at::Tensor> a, b;
 };
+
+bool has_update(const std::vector<LinearWeight> &weights) {
+  return std::any_of(weights.begin(), weights.end(), [](const LinearWeight &weight) { return weight.update.has_value(); });
+}
 
 /// By libtorch's products, in the type of x.
 struct Plain {
@@ -59,8 +64,8 @@ struct Plain {
       const auto up = at::mm(grads[i], weight.update->b).mul_(weight.update->scale);
       if (wants_x && kept[i].dropout.active()) out.x.add_(ct::dropped(at::mm(up, weight.update->a), kept[i].dropout));
       else if (wants_x) out.x.addmm_(up, weight.update->a);
-      out.a[i] = at::mm(up.t(), ct::dropped(x, kept[i].dropout));
-      out.b[i] = at::mm(grads[i].t(), kept[i].low).mul_(weight.update->scale);
+      if (kept[i].wants_a) out.a[i] = at::mm(up.t(), ct::dropped(x, kept[i].dropout));
+      if (kept[i].wants_b) out.b[i] = at::mm(grads[i].t(), kept[i].low).mul_(weight.update->scale);
     }
   }
 };
@@ -111,9 +116,12 @@ struct Tiled {
       if (!weight.update) continue;
       input.terms.push_back({ups[i], ct::operand(weight.update->a, false), kept[i].dropout});
       const auto wide = grad.options().dtype(at::kFloat);
-      scratch.push_back(ct::dropped(x, kept[i].dropout));
-      out.a[i] = at::empty(weight.update->a.sizes(), wide);
-      sums.push_back({{{ct::turned(ups[i]), ct::operand(scratch.back(), false)}}, out.a[i]});
+      if (kept[i].wants_a) {
+        scratch.push_back(ct::dropped(x, kept[i].dropout));
+        out.a[i] = at::empty(weight.update->a.sizes(), wide);
+        sums.push_back({{{ct::turned(ups[i]), ct::operand(scratch.back(), false)}}, out.a[i]});
+      }
+      if (!kept[i].wants_b) continue;
       out.b[i] = at::empty({weight.update->b.size(1), weight.update->b.size(0)}, wide);
       sums.push_back({{{ct::turned(kept[i].low), ct::operand(grads[i], false)}}, out.b[i]});
     }
@@ -187,8 +195,7 @@ struct FrozenLinears : torch::autograd::Function<FrozenLinears> {
  private:
   static void keep(AutogradContext *ctx, const at::Tensor &x, const std::vector<LinearWeight> &weights,
                    const std::vector<at::Tensor> &lows, const std::vector<ct::Dropout> &dropouts, bool tiled) {
-    const bool updated = std::any_of(weights.begin(), weights.end(), [](const LinearWeight &w) { return w.update.has_value(); });
-    variable_list saved{updated ? x : at::Tensor()};
+    variable_list saved{has_update(weights) ? x : at::Tensor()};
     std::vector<int64_t> keys;
     std::vector<double> settings;
     for (size_t i = 0; i < weights.size(); ++i) {
@@ -211,10 +218,14 @@ struct FrozenLinears : torch::autograd::Function<FrozenLinears> {
     const auto settings = ctx->saved_data["settings"].toDoubleVector();
     x = saved[0];
     std::vector<Kept> kept;
+    size_t learnt = 1;  // behind x come A and B of each that has them
     for (size_t i = 0; 2 * i < keys.size(); ++i) {
       LinearWeight weight{saved[4 * i + 1], {}, {}, keys[2 * i + 1] != 0, {}};
-      if (saved[4 * i + 2].defined()) weight.update = ct::LowRank{saved[4 * i + 2], saved[4 * i + 3], settings[2 * i], 0};
-      kept.push_back({weight, saved[4 * i + 4], {static_cast<uint64_t>(keys[2 * i]), settings[2 * i + 1]}});
+      const bool updated = saved[4 * i + 2].defined();
+      if (updated) weight.update = ct::LowRank{saved[4 * i + 2], saved[4 * i + 3], settings[2 * i], 0};
+      kept.push_back({weight, saved[4 * i + 4], {static_cast<uint64_t>(keys[2 * i]), settings[2 * i + 1]},
+                      updated && ctx->needs_input_grad(learnt), updated && ctx->needs_input_grad(learnt + 1)});
+      learnt += updated ? 2 : 0;
     }
     return kept;
   }
@@ -233,9 +244,8 @@ bool ct::are_frozen(const at::Tensor &x, const std::vector<LinearWeight> &weight
   if (!ct_fused_kernels() || !x.is_cpu() || x.numel() == 0) return false;
   const bool tiles = tiled(x);
   if (!tiles && x.scalar_type() != at::kFloat) return false;
-  const bool updated = std::any_of(weights.begin(), weights.end(), [](const LinearWeight &w) { return w.update.has_value(); });
   // Plain products of float32 are libtorch's own anyway, and it adds up the gradients of a single one.
-  if (!updated && (tiles ? x.numel() < fewest_rows * x.size(-1) : weights.size() < 2)) return false;
+  if (!has_update(weights) && (tiles ? x.numel() < fewest_rows * x.size(-1) : weights.size() < 2)) return false;
   return std::all_of(weights.begin(), weights.end(), [](const LinearWeight &weight) {
     return !weight.quantized() && weight.numbers.stride(1) == 1 && is_frozen(weight);
   });

@@ -91,6 +91,25 @@ import Torch
     }
   }
 
+  /// Of two updates one is frozen, and of the other A: what is left gets the gradient it has when all learn.
+  @Test(arguments: [DType.float32, .bfloat16]) func frozenFactors(dtype: DType) throws {
+    let x = try Tensor.pattern([40, 64], dtype: dtype)
+    let weight = try Tensor.pattern([96, 64], seed: 1, scale: 0.3, dtype: dtype)
+    func gradients(learning places: Set<Int>) throws -> [Tensor?] {
+      let factors = try [[8, 64], [96, 8], [8, 64], [96, 8]].enumerated().map { try Tensor.pattern($1, seed: $0 + 2) }
+      for place in places { try factors[place].setRequiresGradient(true) }
+      let outs = try x.linears([
+        LinearWeight(weight, update: LowRankUpdate(a: factors[0], b: factors[1], scale: 1, dropout: 0)),
+        LinearWeight(weight, update: LowRankUpdate(a: factors[2], b: factors[3], scale: 2, dropout: 0)),
+      ])
+      try (try outs[0] * outs[1]).to(.float32).sum().backward()
+      return try factors.map { try $0.gradient() }
+    }
+    let (some, all) = (try gradients(learning: [3]), try gradients(learning: [0, 1, 2, 3]))
+    #expect(some[..<3].allSatisfy { $0 == nil })
+    #expect(try #require(some[3]).isEqual(to: try #require(all[3])))
+  }
+
   /// With B·A and a weight of 0 what comes out is the dropped input, so that its mask can be read off and compared with the gradient's.
   @Test(arguments: [DType.float32, .bfloat16]) func dropoutsGradientHasItsMask(dtype: DType) throws {
     let size = 64
