@@ -146,13 +146,14 @@ public final class Trainer {
       try (batchSum / Double(max(count, 1))).backward()
     }
     let loss = sum / Double(max(count, 1))
-    let norm = try optimizer.clipGradients(to: options.maxGradientNorm)
+    let norm = try optimizer.gradientNorm()
     guard loss.isFinite, norm.isFinite else {
       let diagnosis = NonFiniteDiagnosis(model: model, objective: objective, samples: feed.samples)
       throw try diagnosis.error(step: state.step + 1, loss: loss, norm: norm, batches: batches, optimizer: optimizer)
     }
     let rate = options.learningRate * schedule.factor(after: state.step)
-    try optimizer.update(learningRate: rate)
+    try optimizer.update(
+      learningRate: rate, gradientScale: AdamW.clippingScale(norm: norm, limit: options.maxGradientNorm))
     try optimizer.clearGradients()
     let tokens = batches.reduce(0) { $0 + $1.tokenCount }
     let seconds = (ContinuousClock.now - start) / .seconds(1)
