@@ -50,10 +50,12 @@ void for_pieces(const std::vector<Piece> &all, Body &&body) {
 
 /// What a step does to every number: p = p·keep − rate·m / (√v / root + eps) with m and v the means of g·gradient_scale and its square.
 struct Step {
-  float beta1, beta2, eps, keep, rate, root, gradient_scale;
+  /// The shares of the new in each mean are rounded from float64: 1 − β₂ in float32 would be off in its fifth digit.
+  float new_mean, beta2, new_square, eps, keep, rate, root, gradient_scale;
 
   Step(const ct_adamw_settings &given, double learning_rate)
-      : beta1(static_cast<float>(given.beta1)), beta2(static_cast<float>(given.beta2)), eps(static_cast<float>(given.eps)),
+      : new_mean(static_cast<float>(1 - given.beta1)), beta2(static_cast<float>(given.beta2)),
+        new_square(static_cast<float>(1 - given.beta2)), eps(static_cast<float>(given.eps)),
         keep(static_cast<float>(1 - learning_rate * given.weight_decay)),
         rate(static_cast<float>(learning_rate / (1 - std::pow(given.beta1, given.step)))),
         root(static_cast<float>(std::sqrt(1 - std::pow(given.beta2, given.step)))),
@@ -69,8 +71,8 @@ CT_CLONES void step_of_numbers(float *p, const float *g, float *m, float *v, con
     load_some(m + i, n - i, mean);
     load_some(v + i, n - i, square);
     gradient *= s.gradient_scale;
-    mean += (gradient - mean) * (1.0f - s.beta1);
-    square = square * s.beta2 + gradient * gradient * (1.0f - s.beta2);
+    mean += (gradient - mean) * s.new_mean;
+    square = square * s.beta2 + gradient * gradient * s.new_square;
     parameter = parameter * s.keep - s.rate * mean / (__builtin_elementwise_sqrt(square) / s.root + s.eps);
     store_some(p + i, n - i, parameter);
     store_some(m + i, n - i, mean);
@@ -96,8 +98,8 @@ struct AdamW {
   void step() const {
     const auto g = gradient * s.gradient_scale;
     parameter.mul_(s.keep);
-    mean.lerp_(g, 1 - s.beta1);
-    square.mul_(s.beta2).addcmul_(g, g, 1 - s.beta2);
+    mean.lerp_(g, s.new_mean);
+    square.mul_(s.beta2).addcmul_(g, g, s.new_square);
     parameter.addcdiv_(mean, square.sqrt().div_(s.root).add_(s.eps), -s.rate);
   }
 };
