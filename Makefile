@@ -69,7 +69,7 @@ imports: bootstrap ## build everything, tests included, with undeclared imports 
 
 # In this order: later scripts read what earlier ones wrote. dataset_samples.py is not among them: it needs TRL and LLaMA-Factory,
 # which pin other versions, in an environment of its own.
-GOLDENS := models layers adapters training gguf_files checkpoints tokenizer_cases command_line template_snippets templates \
+GOLDENS := models layers adapters training methods gguf_files checkpoints tokenizer_cases command_line template_snippets templates \
 	generation evaluation
 
 goldens: .venv-goldens/installed ## write the golden files anew, with the reference implementations

@@ -160,9 +160,9 @@ public final class Trainer {
       throw try diagnosis.error(step: state.step + 1, loss: loss, norm: norm, batches: batches, optimizer: optimizer)
     }
     let rate = options.learningRate * schedule.factor(after: state.step)
-    let gradientScale = AdamW.clippingScale(norm: norm, limit: options.maxGradientNorm)
-    try optimizer.update(learningRate: rate, gradientScale: gradientScale)
-    try part.companion?.stepped(state.step + 1, gradientScale: gradientScale)
+    let scale = AdamW.clippingScale(norm: norm, limit: options.maxGradientNorm)
+    try optimizer.update(learningRate: rate, gradientScale: scale)
+    try part.companion?.stepped(state.step + 1, gradientScale: scale)
     try optimizer.clearGradients()
     let tokens = batches.reduce(0) { $0 + $1.tokenCount }
     let seconds = (ContinuousClock.now - start) / .seconds(1)
