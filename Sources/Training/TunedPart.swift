@@ -16,21 +16,41 @@ public protocol TunedPart {
 public struct TunedAdapter: TunedPart {
   private let adapter: Adapter
   private let base: String
+  private let record: AdapterRecord
+  private let anyBase: Bool
 
   /// - Parameters:
   ///   - adapter: the adapter being tuned.
   ///   - base: `base_model_name_or_path` in its files.
-  public init(_ adapter: Adapter, base: String) {
+  ///   - record: what is noted of it beside them.
+  ///   - anyBase: restore also what was saved with another base.
+  public init(_ adapter: Adapter, base: String, record: AdapterRecord = AdapterRecord(), anyBase: Bool = false) {
     self.adapter = adapter
     self.base = base
+    self.record = record
+    self.anyBase = anyBase
   }
 
   /// Everything the adapter owns.
   public var parameters: [(path: String, value: Tensor)] { adapter.parameters }
 
-  /// Writes PEFT's two files.
-  public func save(to folder: URL) throws { try AdapterFolder.save(adapter, base: base, to: folder) }
+  /// Writes PEFT's two files, and the record beside them.
+  public func save(to folder: URL) throws {
+    try AdapterFolder.save(adapter, base: base, to: folder)
+    try record.write(to: folder)
+  }
 
   /// Reads PEFT's tensors back.
-  public func restore(from folder: URL) throws { try AdapterFolder.restore(adapter, from: folder) }
+  ///
+  /// - Throws: `TunerError` where they were trained on another base, besides what reading throws.
+  public func restore(from folder: URL) throws {
+    if !anyBase, let own = record.base, let saved = try AdapterRecord(readingFrom: folder)?.base,
+      own.fingerprint != saved.fingerprint
+    {
+      throw TunerError(
+        "\(folder.path) was trained on other weights than those of \(base) now: on \(saved.fingerprint), and these are "
+          + "\(own.fingerprint). Go on with the model the run began with; --any-base goes on with this one")
+    }
+    try AdapterFolder.restore(adapter, from: folder)
+  }
 }

@@ -10,7 +10,7 @@ public enum AdapterFolder {
   public static let configName = "adapter_config.json"
   /// The name of the tensors.
   public static let weightsName = "adapter_model.safetensors"
-  private static let prefix = "base_model.model."
+  static let prefix = "base_model.model."
 
   /// The settings in a folder.
   ///
@@ -21,6 +21,9 @@ public enum AdapterFolder {
       throw TunerError("\(folder.path) is no adapter: it holds no \(configName)")
     }
     let json = try JSONFile.object(at: url)
+    if json["fine_tune_type"] != nil {
+      throw TunerError("\(folder.path) holds an adapter of mlx-lm's; `attune adapters convert` makes one of PEFT's of it")
+    }
     guard let type = json["peft_type"]?.string else { throw TunerError("\(url.path): “peft_type” is missing") }
     guard let reader = MethodReader.registry[type] else {
       let known = MethodReader.registry.keys.sorted().joined(separator: ", ")
@@ -70,7 +73,10 @@ public enum AdapterFolder {
     try fill(adapter, from: try SafetensorsFile(weights(folder)))
   }
 
-  private static func weights(_ folder: URL) throws -> URL {
+  /// The file with the tensors.
+  ///
+  /// - Throws: ``TunerError`` where there is none, or a pickle.
+  public static func weights(_ folder: URL) throws -> URL {
     let url = folder.appending(path: weightsName)
     if FileManager.default.fileExists(atPath: url.path) { return url }
     if FileManager.default.fileExists(atPath: folder.appending(path: "adapter_model.bin").path) {
@@ -113,7 +119,7 @@ public enum AdapterFolder {
     return problems.joined(separator: "; ")
   }
 
-  private static func listing(_ names: [String]) -> String {
+  static func listing(_ names: [String]) -> String {
     let shown = names.prefix(4).map { "“\($0)”" }.joined(separator: ", ")
     return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
   }

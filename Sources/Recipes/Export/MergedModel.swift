@@ -37,10 +37,18 @@ public struct MergedModel {
   public let adapters: [String]
   /// The element type to write; nil for that of the source, bfloat16 where that is quantized.
   public let dtype: DType?
+  /// The most bytes of tensors in one file; a larger tensor gets a file of its own.
+  public let shardByteLimit: Int
+  /// Whether adapters that were trained on other weights are taken, too.
+  public let anyBase: Bool
 
   /// A merge of given parts.
-  public init(source: URL, adapters: [String], dtype: DType? = nil) {
+  public init(
+    source: URL, adapters: [String], dtype: DType? = nil, shardByteLimit: Int = Safetensors.defaultShardByteLimit,
+    anyBase: Bool = false
+  ) {
     (self.source, self.adapters, self.dtype) = (source, adapters, dtype)
+    (self.shardByteLimit, self.anyBase) = (shardByteLimit, anyBase)
   }
 
   /// Merges, writes and reads back.
@@ -57,18 +65,22 @@ public struct MergedModel {
   public func write(
     to folder: URL, replacing: Bool = false, options: ModelOptions = ModelOptions(), say: (String) -> Void = { _ in }
   ) throws -> Report {
-    try refuse(folder, replacing: replacing)
+    try OutputFolder(url: folder).check(
+      inputs: [source] + adapters.map { URL(filePath: $0) }, replacing: replacing, for: "the model")
     var options = options
     options.dtype = .float32
     say("reading \(source.path)")
     let files = try ModelFiles(source)
     let dtype = dtype ?? Self.storedDType(files.weights)
     let (expected, state) = try merged(options, say: say)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    try refuseNaN(state.tensors)
     let config = folder.appending(path: "config.json")
-    if FileManager.default.fileExists(atPath: config.path) { try FileManager.default.removeItem(at: config) }
+    try OutputFolder(url: folder).begin(sealedBy: config.lastPathComponent)
     say("writing \(folder.path)")
-    var written = try Safetensors.write(try state.tensors.map { ($0.0, try $0.1.to(dtype)) }, inFolder: folder)
+    var written = try Safetensors.write(
+      state.tensors.map { name, tensor in
+        PendingTensor(name, shape: tensor.shape, dtype: dtype) { try tensor.to(dtype) }
+      }, inFolder: folder, shardByteLimit: shardByteLimit)
     var companions = ModelCompanions(source: source, files: files)
     written += try companions.write(to: folder)
     try AtomicFile.write(configJSON(files.config, dtype: dtype, isTied: state.isTied).text(.pretty) + "\n", to: config)
@@ -81,28 +93,12 @@ public struct MergedModel {
     return Report(files: written + ["config.json"], dtype: dtype, check: check, notes: companions.notes)
   }
 
-  private func refuse(_ folder: URL, replacing: Bool) throws(RecipeError) {
-    let inputs = [source] + adapters.map { URL(filePath: $0) }
-    let target = folder.standardizedFileURL.resolvingSymlinksInPath().path
-    guard !inputs.contains(where: { $0.standardizedFileURL.resolvingSymlinksInPath().path == target }) else {
-      throw RecipeError("\(folder.path) is what is to be merged; give another folder for the result")
-    }
-    var isFolder: ObjCBool = true
-    guard !FileManager.default.fileExists(atPath: folder.path, isDirectory: &isFolder) || isFolder.boolValue else {
-      throw RecipeError("\(folder.path) is a file, and the model needs a folder; name another one")
-    }
-    let entries = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-    guard entries.isEmpty || replacing else {
-      throw RecipeError("\(folder.path) holds files already; give another folder, or --force to write into this one")
-    }
-  }
-
   /// The weights after merging under their checkpoint names, and the scores they have to give.
   private func merged(
     _ options: ModelOptions, say: (String) -> Void
   ) throws -> (scores: [Float], state: (tensors: [(String, Tensor)], isTied: Bool)) {
     let weights = try ModelWeights(source, options: options)
-    try weights.load(adapters: adapters)
+    try weights.load(adapters: adapters, anyBase: anyBase)
     let expected = try scores(weights.model)
     say(adapters.isEmpty ? "no adapters to merge" : "merging \(weights.adapters.active.joined(separator: ", "))")
     try weights.adapters.mergeAndUnload()
@@ -111,6 +107,14 @@ public struct MergedModel {
     let isTied = model.isTied && (model.head as? Linear).map { $0.weight.sharesStorage(with: model.embedding.weight) } ?? false
     let tensors = model.parameters().filter { !(isTied && $0.path == "lm_head.weight") }.map { ($0.path, $0.value) }
     return (expected, (tensors, isTied))
+  }
+
+  private func refuseNaN(_ tensors: [(String, Tensor)]) throws {
+    for (name, tensor) in tensors where try !tensor.isFinite().all() {
+      throw RecipeError(
+        "the merged “\(name)” holds numbers that are not finite: the model or an adapter is damaged; "
+          + "`attune adapters inspect` tells which adapter is")
+    }
   }
 
   private func check(_ folder: URL, against expected: [Float], options: ModelOptions) throws -> Check {

@@ -42,6 +42,8 @@ public struct TunePlan: Sendable {
 public final class TuneRun {
   /// The recipe.
   public let recipe: Recipe
+  /// Whether an adapter to start from, or a run to go on with, may be another base's.
+  public var anyBase = false
   private let folder: RunFolder
   private let store: ModelStore
 
@@ -98,8 +100,10 @@ public final class TuneRun {
       throw RecipeError("there is no objective “\(recipe.objective)”")
     }
     try folder.prepare(recipe: recipe.yaml, resuming: resuming)
+    let part = TunedAdapter(
+      adapter, base: recipe.model, record: AdapterRecord(base: try model.weights.recordBase()), anyBase: anyBase)
     let trainer = try Trainer(
-      model: model.model, part: TunedAdapter(adapter, base: recipe.model), objective: recorder(objective),
+      model: model.model, part: part, objective: recorder(objective),
       loader: try loader(data.training), evalSamples: data.evaluation?.samples ?? [], options: recipe.train.options,
       output: output,
       shouldStop: shouldStop, observe: observe)
@@ -111,7 +115,7 @@ public final class TuneRun {
     announce(plan)
     let result = try trainer.run(resuming: resuming)
     try adapter.setTrainable(false)
-    try AdapterFolder.save(adapter, base: recipe.model, to: adapterFolder)
+    try part.save(to: adapterFolder)
     let summary = TuneResult(plan: plan, training: result, adapter: adapterFolder, model: model)
     try AtomicFile.write(RunReport(recipe: recipe, result: summary).html, to: output.appending(path: "report.html"))
     return summary
@@ -133,7 +137,9 @@ public final class TuneRun {
 
   private func install(in model: LoadedModel) throws -> Adapter {
     guard let folder = recipe.method.initFrom else { return try model.adapters.add(recipe.method.lora) }
-    return try AdapterFolder.load(URL(filePath: folder), into: model.adapters)
+    let url = URL(filePath: folder)
+    if !anyBase { try model.weights.refuseOtherBase(ofAdapterIn: url) }
+    return try AdapterFolder.load(url, into: model.adapters)
   }
 
   private func loader(_ dataset: EncodedDataset) throws -> DataLoader {
