@@ -29,6 +29,10 @@ public final class AdaptedProjection: Module, Projection {
   @NamedChildren("adapters", asModule: { $0 }) public private(set) var deltas: [(name: String, module: any AdapterDelta)]
   /// The adapters that take part, in this order.
   public private(set) var active: [String] = []
+  /// How strongly those take part that do not with 1.
+  private var weights: [String: Double] = [:]
+  /// Which of them work on which rows; nil where those that are active work on all.
+  var routing: AdapterRouting?
 
   /// Wraps `base`, with no delta yet.
   public init(_ base: any Projection) {
@@ -48,14 +52,20 @@ public final class AdaptedProjection: Module, Projection {
   }
 
   /// Says which adapters take part; names that have no delta here are left out.
-  func activate(_ names: [String]) {
-    active = names.filter { name in deltas.contains { $0.name == name } }
+  func activate(_ uses: [AdapterUse]) {
+    let uses = uses.filter { use in deltas.contains { $0.name == use.name } }
+    active = uses.map(\.name)
+    weights = Dictionary(uses.map { ($0.name, $0.weight) }) { $1 }
   }
 
   /// The delta of an adapter.
   public func delta(_ name: String) -> (any AdapterDelta)? { deltas.first { $0.name == name }?.module }
 
-  private var activeDeltas: [any AdapterDelta] { active.compactMap(delta) }
+  private var activeDeltas: [ActiveDelta] { activeDeltas(active.map { AdapterUse($0, weight: weights[$0] ?? 1) }) }
+
+  private func activeDeltas(_ uses: [AdapterUse]) -> [ActiveDelta] {
+    uses.compactMap { use in delta(use.name).map { ActiveDelta(delta: $0, weight: use.weight) } }
+  }
 
   /// Features that go in.
   public var inputSize: Int { base.inputSize }
@@ -68,7 +78,14 @@ public final class AdaptedProjection: Module, Projection {
 
   /// The base's output changed by the active deltas, each seeing the one before as its base.
   public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
-    let deltas = activeDeltas
+    if let routing { return try routing.forward(x, through: base, deltas: activeDeltas) }
+    return try Self.forward(x, through: base, activeDeltas)
+  }
+
+  /// The output of `base` changed by deltas, each seeing the one before as its base.
+  static func forward(
+    _ x: Tensor, through base: any Projection, _ deltas: [ActiveDelta]
+  ) throws(TorchError) -> Tensor {
     switch deltas.count {
     case 0: return try base.forward(x)
     case 1: return try deltas[0].forward(x, through: base)
@@ -78,6 +95,7 @@ public final class AdaptedProjection: Module, Projection {
 
   /// The base's numbers, with the update of the one active delta that is one.
   public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
+    guard routing == nil else { return nil }
     let deltas = activeDeltas
     if deltas.isEmpty { return try base.linearWeight(for: dtype) }
     guard deltas.count == 1, let update = deltas[0].lowRankUpdate else { return nil }
@@ -103,9 +121,9 @@ public final class AdaptedProjection: Module, Projection {
 /// A projection as a later delta sees it: with the earlier ones already at work.
 private final class ChainedProjection: Module, Projection {
   private let base: any Projection
-  private let delta: any AdapterDelta
+  private let delta: ActiveDelta
 
-  init(_ base: any Projection, _ deltas: ArraySlice<any AdapterDelta>) {
+  init(_ base: any Projection, _ deltas: ArraySlice<ActiveDelta>) {
     self.base = deltas.count > 1 ? ChainedProjection(base, deltas.dropLast()) : base
     delta = deltas[deltas.endIndex - 1]
   }

@@ -8,7 +8,9 @@ public final class AdapterSet {
   /// The adapters in order of installation.
   public private(set) var adapters: [Adapter] = []
   /// The names of those at work, in the order they apply.
-  public private(set) var active: [String] = []
+  public var active: [String] { uses.map(\.name) }
+  /// Those at work, in the order they apply, each with its weight.
+  public private(set) var uses: [AdapterUse] = []
 
   /// No adapters yet. Every parameter of `model` stops taking gradients.
   public init(_ model: any CausalLM) throws(TorchError) {
@@ -32,16 +34,16 @@ public final class AdapterSet {
     guard !name.isEmpty, !name.contains(".") else {
       throw TunerError("“\(name)” is no name for an adapter: it must not hold a dot")
     }
-    let before = active
+    let before = uses
     // Biases and whole modules are copied from the base, not from another adapter's own.
-    try activate([])
+    try activate(uses: [])
     do {
       let adapter = try method.install(in: model, named: name, strict: strict)
       adapters.append(adapter)
       try activate([name])
       return adapter
     } catch {
-      try activate(before)
+      try activate(uses: before)
       throw error
     }
   }
@@ -49,24 +51,74 @@ public final class AdapterSet {
   /// Makes exactly these adapters work, in this order.
   ///
   /// - Throws: ``TunerError`` for a name that is not installed, or where two would replace the same parameter.
-  public func activate(_ names: [String]) throws(TunerError) {
+  public func activate(_ names: [String]) throws(TunerError) { try activate(uses: names.map { AdapterUse($0) }) }
+
+  /// Makes exactly these adapters work, in this order, each with its weight. Nothing is loaded or copied.
+  ///
+  /// - Throws: ``TunerError`` for a name that is not installed or comes twice, a weight that is no number or that an adapter cannot
+  ///   have, or where two would replace the same parameter.
+  public func activate(uses: [AdapterUse]) throws(TunerError) {
+    let chosen = try chosen(uses)
+    try refuseConflicts(chosen)
+    for adapter in adapters { adapter.overlay.activate(false) }
+    for (_, slot) in model.projections() { (slot.value as? AdaptedProjection)?.activate(uses) }
+    for adapter in chosen { adapter.overlay.activate(true) }
+    self.uses = uses
+  }
+
+  private func chosen(_ uses: [AdapterUse]) throws(TunerError) -> [Adapter] {
     var chosen: [Adapter] = []
-    for name in names {
-      guard let adapter = self[name] else {
-        throw TunerError("there is no adapter “\(name)”; installed are \(adapters.map(\.name).joined(separator: ", "))")
+    for use in uses {
+      guard let adapter = self[use.name] else {
+        throw TunerError("there is no adapter “\(use.name)”; installed are \(adapters.map(\.name).joined(separator: ", "))")
+      }
+      guard !chosen.contains(where: { $0 === adapter }) else {
+        throw TunerError("the adapter “\(use.name)” is asked for twice; give it one weight")
+      }
+      guard use.weight.isFinite else { throw TunerError("the weight of “\(use.name)” is \(use.weight), which is no number") }
+      guard use.weight == 1 || adapter.overlay.entries.isEmpty else {
+        throw TunerError(
+          "the adapter “\(use.name)” brings its own “\(adapter.overlay.entries[0].path)”, which stands in for the base's and "
+            + "cannot take part with a weight of \(use.weight); use it with 1")
       }
       chosen.append(adapter)
     }
-    try refuseConflicts(chosen)
-    for adapter in adapters { adapter.overlay.activate(false) }
-    for (_, slot) in model.projections() { (slot.value as? AdaptedProjection)?.activate(names) }
-    for adapter in chosen { adapter.overlay.activate(true) }
-    active = names
+    return chosen
+  }
+
+  /// Runs `body` with adapters of their own at work for each request; those of before come back even if it throws.
+  ///
+  /// - Parameters:
+  ///   - requests: the adapters of each request; none for the base alone.
+  ///   - body: generates or scores with the routing it is given, which has to be told whose rows pass.
+  /// - Throws: ``TunerError`` where an adapter cannot work on some rows alone; what `body` throws.
+  public func routing<Result>(_ requests: [[AdapterUse]], _ body: (AdapterRouting) throws -> Result) throws -> Result {
+    for uses in requests { try refuseWhole(try chosen(uses)) }
+    let before = uses
+    try activate(uses: [])
+    let routing = AdapterRouting(requests, device: model.device)
+    let projections = model.projections().compactMap { $0.slot.value as? AdaptedProjection }
+    for projection in projections { projection.routing = routing }
+    defer { for projection in projections { projection.routing = nil } }
+    let result = Swift.Result { try body(routing) }
+    try activate(uses: before)
+    return try result.get()
+  }
+
+  /// Refuses adapters that change more than projections inside the layers: what they change is one for all rows.
+  private func refuseWhole(_ chosen: [Adapter]) throws(TunerError) {
+    for adapter in chosen {
+      let path = adapter.overlay.entries.first?.path ?? adapter.deltas.first { $0.path == "lm_head" }?.path
+      guard let path else { continue }
+      throw TunerError(
+        "the adapter “\(adapter.name)” changes “\(path)”, which is one for all requests of a batch; give its requests in a file of "
+          + "their own, with no “adapter” on the lines")
+    }
   }
 
   /// Takes an adapter out of the model.
   public func remove(_ name: String) throws(TunerError) {
-    try activate(active.filter { $0 != name })
+    try activate(uses: uses.filter { $0.name != name })
     for (_, slot) in model.projections() {
       guard let adapted = slot.value as? AdaptedProjection else { continue }
       adapted.remove(name)
@@ -88,14 +140,14 @@ public final class AdapterSet {
 
   /// Runs `body` on the base alone, as a reference policy does; the adapters come back even if it throws.
   public func withAdaptersDisabled<Result>(_ body: () throws -> Result) throws -> Result {
-    let before = active
-    try activate([])
+    let before = uses
+    try activate(uses: [])
     do {
       let result = try body()
-      try activate(before)
+      try activate(uses: before)
       return result
     } catch {
-      try activate(before)
+      try activate(uses: before)
       throw error
     }
   }
@@ -112,7 +164,7 @@ public final class AdapterSet {
     try keepOverlays()
     for parameter in model.parameters() { try parameter.value.setRequiresGradient(false) }
     adapters = []
-    active = []
+    uses = []
   }
 
   /// Leaves the parameters that active adapters replaced in place, in the base's element type. (The bias of a merged

@@ -37,7 +37,7 @@ import Torch
 
   @Test func differsForAnyChangeOfATunedModel() throws {
     let whole = try BaseFingerprint(ModelFiles(model).weights).description
-    var changed = try tensors()
+    let changed = try tensors()
     try changed[3].1.addInPlace(try .ones([1]), scale: 1e-3)
     #expect(try fingerprint(changed) != whole)
     var renamed = try tensors()
