@@ -136,7 +136,7 @@ public final class TuneRun {
   }
 
   private func install(in model: LoadedModel) throws -> Adapter {
-    guard let folder = recipe.method.initFrom else { return try model.adapters.add(recipe.method.lora) }
+    guard let folder = recipe.method.initFrom else { return try model.adapters.add(recipe.method.settings) }
     let url = URL(filePath: folder)
     if !anyBase { try model.weights.refuseOtherBase(ofAdapterIn: url) }
     return try AdapterFolder.load(url, into: model.adapters)

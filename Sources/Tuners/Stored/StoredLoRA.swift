@@ -66,7 +66,7 @@ extension StoredLoRA {
     let method = try AdapterFolder.configuration(folder)
     guard let configuration = method as? LoRAConfiguration else {
       throw TunerError(
-        "\(folder.path) is of method \(method.peftType), and \(purpose) is defined for LoRA; "
+        "\(folder.path) is of method “\(method.name)”, and \(purpose) is defined for LoRA; "
           + "to put several such adapters into one model, merge them one after the other with `attune adapters merge`")
     }
     let file = try SafetensorsFile(AdapterFolder.weights(folder))
@@ -87,7 +87,7 @@ extension StoredLoRA {
         if path(of: name, suffix: bSuffix) == nil { others.append(name) }
         continue
       }
-      let bName = AdapterFolder.prefix + path + bSuffix
+      let bName = SavedTensor.modulePrefix + path + bSuffix
       guard file.info(bName) != nil else { throw TunerError("\(file.path) lacks “\(bName)”, which belongs to “\(name)”") }
       let (a, b) = (try file.tensor(name, as: .float32), try file.tensor(bName, as: .float32))
       guard a.rank == 2, b.rank == 2, a.shape[0] == b.shape[1], a.shape[0] == (try configuration.rank(path)) else {
@@ -97,8 +97,8 @@ extension StoredLoRA {
       modules.append(Module(path: path, a: a, b: b, scale: try configuration.scale(path)))
     }
     for name in file.names {
-      if let path = path(of: name, suffix: bSuffix), file.info(AdapterFolder.prefix + path + aSuffix) == nil {
-        throw TunerError("\(file.path) lacks “\(AdapterFolder.prefix + path + aSuffix)”, which belongs to “\(name)”")
+      if let path = path(of: name, suffix: bSuffix), file.info(SavedTensor.modulePrefix + path + aSuffix) == nil {
+        throw TunerError("\(file.path) lacks “\(SavedTensor.modulePrefix + path + aSuffix)”, which belongs to “\(name)”")
       }
     }
     guard others.isEmpty else {
@@ -114,8 +114,8 @@ extension StoredLoRA {
   private static let bSuffix = ".lora_B.weight"
 
   private static func path(of name: String, suffix: String) -> String? {
-    guard name.hasPrefix(AdapterFolder.prefix), name.hasSuffix(suffix) else { return nil }
-    return String(name.dropFirst(AdapterFolder.prefix.count).dropLast(suffix.count))
+    guard name.hasPrefix(SavedTensor.modulePrefix), name.hasSuffix(suffix) else { return nil }
+    return String(name.dropFirst(SavedTensor.modulePrefix.count).dropLast(suffix.count))
   }
 
   /// Writes PEFT's two files, and Attune's record where there is something to note.
@@ -124,12 +124,16 @@ extension StoredLoRA {
   public func write(to folder: URL) throws {
     let configuration = try configuration()
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    let prefix = AdapterFolder.prefix
+    let prefix = SavedTensor.modulePrefix
     let tensors = modules.values.flatMap {
       [(prefix + $0.path + Self.aSuffix, $0.a), (prefix + $0.path + Self.bSuffix, $0.b)]
     }
     try Safetensors.write(tensors, to: folder.appending(path: AdapterFolder.weightsName))
-    let json = configuration.adapterConfig(base: base, adapted: Array(modules.keys), transposed: storesTransposed)
+    var settings = configuration.savedSettings
+    settings["init_lora_weights"] = true
+    settings["use_dora"] = false
+    settings["fan_in_fan_out"] = .bool(storesTransposed)
+    let json = AdapterFolder.adapterConfig(settings, peftType: "LORA", base: base)
     try AtomicFile.write(json.text(.pretty) + "\n", to: folder.appending(path: AdapterFolder.configName))
     try record.write(to: folder)
   }

@@ -60,9 +60,13 @@ public final class AdapterSet {
   public func activate(uses: [AdapterUse]) throws(TunerError) {
     let chosen = try chosen(uses)
     try refuseConflicts(chosen)
-    for adapter in adapters { adapter.overlay.activate(false) }
-    for (_, slot) in model.projections() { (slot.value as? AdaptedProjection)?.activate(uses) }
-    for adapter in chosen { adapter.overlay.activate(true) }
+    for part in adapters.flatMap(\.parts) where !part.isPermanent { part.activate(false) }
+    for (adapter, use) in zip(chosen, uses) {
+      for part in adapter.parts {
+        part.activate(true)
+        if use.weight != 1 { (part as? ProjectionPart)?.weigh(use.weight) }
+      }
+    }
     self.uses = uses
   }
 
@@ -76,14 +80,18 @@ public final class AdapterSet {
         throw TunerError("the adapter “\(use.name)” is asked for twice; give it one weight")
       }
       guard use.weight.isFinite else { throw TunerError("the weight of “\(use.name)” is \(use.weight), which is no number") }
-      guard use.weight == 1 || adapter.overlay.entries.isEmpty else {
+      if use.weight != 1, let path = unweighable(adapter) {
         throw TunerError(
-          "the adapter “\(use.name)” brings its own “\(adapter.overlay.entries[0].path)”, which stands in for the base's and "
-            + "cannot take part with a weight of \(use.weight); use it with 1")
+          "the adapter “\(use.name)” brings its own “\(path)” and cannot take part with a weight of \(use.weight); use it with 1")
       }
       chosen.append(adapter)
     }
     return chosen
+  }
+
+  /// What an adapter changes that is no projection: it can neither have a weight nor be for some rows alone.
+  private func unweighable(_ adapter: Adapter) -> String? {
+    adapter.parts.lazy.filter { !($0 is ProjectionPart) }.compactMap { $0.replaced.first ?? $0.trained.first?.path }.first
   }
 
   /// Runs `body` with adapters of their own at work for each request; those of before come back even if it throws.
@@ -95,6 +103,7 @@ public final class AdapterSet {
   public func routing<Result>(_ requests: [[AdapterUse]], _ body: (AdapterRouting) throws -> Result) throws -> Result {
     for uses in requests { try refuseWhole(try chosen(uses)) }
     let before = uses
+    try refuseWithoutBase(active)
     try activate(uses: [])
     let routing = AdapterRouting(requests, device: model.device)
     let projections = model.projections().compactMap { $0.slot.value as? AdaptedProjection }
@@ -108,8 +117,7 @@ public final class AdapterSet {
   /// Refuses adapters that change more than projections inside the layers: what they change is one for all rows.
   private func refuseWhole(_ chosen: [Adapter]) throws(TunerError) {
     for adapter in chosen {
-      let path = adapter.overlay.entries.first?.path ?? adapter.deltas.first { $0.path == "lm_head" }?.path
-      guard let path else { continue }
+      guard let path = unweighable(adapter) ?? adapter.deltas.first(where: { $0.path == "lm_head" })?.path else { continue }
       throw TunerError(
         "the adapter “\(adapter.name)” changes “\(path)”, which is one for all requests of a batch; give its requests in a file of "
           + "their own, with no “adapter” on the lines")
@@ -118,29 +126,34 @@ public final class AdapterSet {
 
   /// Takes an adapter out of the model.
   public func remove(_ name: String) throws(TunerError) {
+    try refuseWithoutBase([name])
     try activate(uses: uses.filter { $0.name != name })
-    for (_, slot) in model.projections() {
-      guard let adapted = slot.value as? AdaptedProjection else { continue }
-      adapted.remove(name)
-      if adapted.deltas.isEmpty { slot.value = adapted.base }
-    }
+    for part in self[name]?.parts ?? [] { part.remove() }
     adapters.removeAll { $0.name == name }
   }
 
   private func refuseConflicts(_ chosen: [Adapter]) throws(TunerError) {
     var owner: [String: String] = [:]
     for adapter in chosen {
-      for entry in adapter.overlay.entries {
-        if let other = owner.updateValue(adapter.name, forKey: entry.path) {
-          throw TunerError("the adapters “\(other)” and “\(adapter.name)” each bring their own “\(entry.path)”; use one of them")
+      for path in adapter.parts.flatMap(\.replaced) {
+        if let other = owner.updateValue(adapter.name, forKey: path) {
+          throw TunerError("the adapters “\(other)” and “\(adapter.name)” each bring their own “\(path)”; use one of them")
         }
       }
+    }
+  }
+
+  /// Refuses to take away what has no base left below it.
+  private func refuseWithoutBase(_ names: [String]) throws(TunerError) {
+    for name in names where self[name]?.parts.contains(where: \.isPermanent) == true {
+      throw TunerError("“\(name)” has taken the place of the base's weights, which are not kept; load the model again for them")
     }
   }
 
   /// Runs `body` on the base alone, as a reference policy does; the adapters come back even if it throws.
   public func withAdaptersDisabled<Result>(_ body: () throws -> Result) throws -> Result {
     let before = uses
+    try refuseWithoutBase(active)
     try activate(uses: [])
     do {
       let result = try body()
@@ -155,25 +168,26 @@ public final class AdapterSet {
   /// Folds the adapters at work into the model's own weights and takes all adapters out.
   ///
   /// Each changed projection is a new one, so the base's tensors stay untouched for whoever holds them.
+  ///
+  /// - Throws: ``TunerError`` where an adapter does what no weights can; the model is as before then.
   public func mergeAndUnload() throws {
-    var merged: [(slot: ProjectionSlot, projection: any Projection)] = []
+    var commits: [() -> Void] = []
     for (_, slot) in model.projections() {
-      if let adapted = slot.value as? AdaptedProjection { merged.append((slot, try adapted.merged())) }
+      guard let adapted = slot.value as? AdaptedProjection else { continue }
+      let merged = try adapted.merged()
+      commits.append { slot.value = merged }
     }
-    for (slot, projection) in merged { slot.value = projection }
-    try keepOverlays()
+    for part in active.compactMap({ self[$0] }).flatMap(\.parts) { commits.append(try part.merge()) }
+    for (_, embedding) in model.embeddings() where !embedding.deltas.isEmpty {
+      let table = try embedding.mergedTable()
+      commits.append {
+        embedding.weight = table
+        (embedding.deltas, embedding.active) = ([], [])
+      }
+    }
+    commits.forEach { $0() }
     for parameter in model.parameters() { try parameter.value.setRequiresGradient(false) }
     adapters = []
     uses = []
-  }
-
-  /// Leaves the parameters that active adapters replaced in place, in the base's element type. (The bias of a merged
-  /// projection is in the new projection already.)
-  private func keepOverlays() throws(TorchError) {
-    for name in active {
-      for entry in self[name]?.overlay.entries ?? [] {
-        entry.slot.value = try entry.own.detached().to(entry.original.dtype)
-      }
-    }
   }
 }
