@@ -22,7 +22,7 @@ from mlx_lm.utils import load_model, save_config
 
 GOLDENS = Path(__file__).resolve().parents[2] / "Tests" / "Goldens"
 FOLDER = GOLDENS / "mlx"
-BASE = "llama-tied"
+BASE = "llama"  # the rotary base of 10000 is what mlx-lm takes where a config has it in rope_parameters
 
 CASES = {
     "lora": dict(num_layers=1, rank=4, scale=2.5, keys=["self_attn.q_proj", "self_attn.v_proj"]),

@@ -196,7 +196,9 @@ import Tuners
     }
     try whole.prefix(whole.count / 2).write(to: file)
     #expect(refusal().contains("delta.safetensors"))
-    let stored = try { try whole.write(to: file); return try SafetensorsFile(file) }()
+    let stored = try {
+      try whole.write(to: file); return try SafetensorsFile(file)
+    }()
     var tensors = try stored.names.map { ($0, try stored.tensor($0).clone()) }
     let place = try #require(tensors.firstIndex { $0.0.hasSuffix(".indices") })
     try tensors[place].1.fillInPlace(1_000_000)
@@ -225,7 +227,8 @@ import Tuners
     #expect(refusal(DeltaMaker(), copy).contains("same numbers"))
     #expect(refusal(DeltaMaker(.sparse, density: 0), broken).contains("density"))
     #expect(refusal(DeltaMaker(.lowRank, rank: 0), broken).contains("rank"))
-    let row = try write([("x", try Tensor.ones([1, 6]) * 3)], to: "row"), zero = try write([("x", try Tensor.zeros([1, 6]))], to: "zero")
+    let row = try write([("x", try Tensor.ones([1, 6]) * 3)], to: "row"),
+      zero = try write([("x", try Tensor.zeros([1, 6]))], to: "zero")
     for format in DeltaFormat.allCases {
       _ = try DeltaMaker(format, density: 0.5).make(base: zero, tuned: row, to: url("row-\(format)"))
       _ = try DeltaApplication().apply(url("row-\(format)"), to: zero, writing: url("row-again-\(format)"))

@@ -16,7 +16,8 @@ import Tuners
   private func url(_ name: String) -> URL { folder.url.appending(path: name) }
 
   private func tuned(_ base: URL, _ adapter: String) throws -> URL {
-    _ = try MergedModel(source: base, adapters: [Goldens.url("adapters/\(adapter)").path], dtype: .float32).write(to: url("tuned"))
+    _ = try MergedModel(source: base, adapters: [Goldens.url("adapters/\(adapter)").path], dtype: .float32).write(
+      to: url("tuned"))
     return url("tuned")
   }
 

@@ -102,3 +102,53 @@ import Torch
     #expect(whole.active == ["whole"])
   }
 }
+
+/// Adapters folded into weights, and the weights as they were.
+@Suite struct UnmergeTests {
+  private let rows: [[Int32]] = [[3, 5, 7, 9], [4, 6, 8, 10]]
+
+  private func logits(_ model: any CausalLM) throws -> Tensor {
+    try withoutGradients { () throws in try model.logits(try ModelInput(rows: rows)) }
+  }
+
+  @Test(arguments: ["lora", "lora-bias-all", "lora-modules-to-save", "lora-gpt2-all"]) func comesBackToTheBit(_ name: String)
+    throws
+  {
+    let base = try #require(try AdapterFolder.baseModel(Goldens.url("adapters/\(name)")))
+    let set = try AdapterSet(try TinyModels.load(base))
+    let plain = try logits(set.model)
+    try AdapterFolder.load(Goldens.url("adapters/\(name)"), into: set)
+    let adapted = try logits(set.model)
+    let weights = set.model.parameters().map(\.value)
+    for _ in 0..<2 {
+      try set.merge()
+      #expect(set.isMerged)
+      try assertClose(try logits(set.model), adapted, absolute: 1e-4)
+      #expect(!set.model.projections().contains { $0.slot.value is AdaptedProjection })
+      try set.unmerge()
+      #expect(try logits(set.model).isEqual(to: adapted))
+      #expect(zip(set.model.parameters(), weights).allSatisfy { $0.value.isSameMemory(as: $1) })
+    }
+    #expect(try set.withAdaptersDisabled { try logits(set.model) }.isEqual(to: plain))
+  }
+
+  @Test func nothingIsSwitchedWhileItLasts() throws {
+    let set = try AdapterSet(try TinyModels.load("llama-tied"))
+    try AdapterFolder.load(Goldens.url("adapters/lora"), into: set)
+    try set.merge()
+    for work in [{ try set.activate([]) }, { try set.merge() }, { _ = try set.add(LoRAConfiguration(), named: "x") }] {
+      #expect { try work() } throws: { "\($0)".contains("call unmerge() first") }
+    }
+    try set.unmerge()
+    try set.activate([])
+  }
+
+  @Test func numbersThatAreNotFiniteAreNamed() throws {
+    let set = try AdapterSet(try TinyModels.load("llama-tied"))
+    let adapter = try AdapterFolder.load(Goldens.url("adapters/lora"), into: set)
+    try adapter.parameters[1].value.fillInPlace(.infinity)
+    #expect { try set.merge() } throws: { "\($0)".contains("q_proj") && "\($0)".contains("not finite") }
+    #expect(!set.isMerged)
+    #expect(set.model.projections().contains { $0.slot.value is AdaptedProjection })
+  }
+}

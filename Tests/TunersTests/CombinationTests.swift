@@ -64,7 +64,8 @@ import Torch
     let combined = try AdapterCombination(method, density: 0.3, seed: 7).combine(parts).adapter
     let values = try #require(combined.modules["x"]).a.array(Float.self)
     let kept = values.filter { $0 != 0 }
-    #expect(kept.allSatisfy { abs($0 - 1 / 0.3) < 1e-5 }, "what stays is scaled up")
+    // The share is a whole number of 65536ths.
+    #expect(kept.allSatisfy { abs($0 - 1 / 0.3) < 1e-4 }, "what stays is scaled up")
     // 20 000 draws: three standard deviations are 1 %.
     #expect(abs(Double(kept.count) / Double(values.count) - 0.3) < 0.01)
   }
@@ -104,8 +105,12 @@ import Torch
   }
 
   @Test func aMatrixOfOneRowIsCombined() throws {
-    let one = StoredLoRA(modules: [.init(path: "x", a: try Tensor([1, 2, 3] as [Float], shape: [1, 3]), b: try .ones([1, 1]), scale: 2)])
-    let two = StoredLoRA(modules: [.init(path: "x", a: try Tensor([3, 2, 1] as [Float], shape: [1, 3]), b: try .ones([1, 1]), scale: 1)])
+    let one = StoredLoRA(modules: [
+      .init(path: "x", a: try Tensor([1, 2, 3] as [Float], shape: [1, 3]), b: try .ones([1, 1]), scale: 2)
+    ])
+    let two = StoredLoRA(modules: [
+      .init(path: "x", a: try Tensor([3, 2, 1] as [Float], shape: [1, 3]), b: try .ones([1, 1]), scale: 1)
+    ])
     for method in CombinationMethod.allCases {
       let combination = AdapterCombination(method, density: method.takesDensity ? 1 : nil)
       let change = try #require(try combination.combine([(one, 1), (two, 1)]).adapter.modules["x"]).change()

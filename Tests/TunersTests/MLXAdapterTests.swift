@@ -45,7 +45,8 @@ import Torch
   }
 
   /// Ranks and scales that differ are brought to one, and the change stays what it was.
-  @Test(arguments: ["lora-patterns", "lora-all-linear-rslora", "lora-gpt2"]) func bringsRanksAndScalesToOne(_ name: String) throws {
+  @Test(arguments: ["lora-patterns", "lora-all-linear-rslora", "lora-gpt2"]) func bringsRanksAndScalesToOne(_ name: String) throws
+  {
     let adapter = try StoredLoRA(Goldens.url("adapters/\(name)"), for: "converting")
     try MLXAdapter.write(adapter, to: folder.url)
     let again = try MLXAdapter.read(folder.url)

@@ -127,7 +127,8 @@ import Text
     let names = ["model.safetensors", "config.json", "tokenizer.json"]
     for name in names {
       #expect(
-        FileManager.default.contentsEqual(atPath: folder.path("merged/\(name)"), andPath: folder.path("again/\(name)")), "\(name)")
+        FileManager.default.contentsEqual(atPath: folder.path("merged/\(name)"), andPath: folder.path("again/\(name)")), "\(name)"
+      )
     }
     let other = try Program.run("delta", "apply", "merged", "delta", "--output", "never", in: folder)
     #expect(other.status == 1 && other.errors.contains("belongs to another base"))

@@ -27,7 +27,7 @@ import Text
   }
 
   private func expectClose(_ first: JSON, _ second: JSON) {
-    let pairs = zip(first["logprobs"]?.array ?? [], second["logprobs"]?.array ?? []).dropFirst()
+    let pairs = Array(zip(first["logprobs"]?.array ?? [], second["logprobs"]?.array ?? []).dropFirst())
     #expect(!pairs.isEmpty)
     for (a, b) in pairs { #expect(abs((a.double ?? .nan) - (b.double ?? .nan)) < 1e-4) }
   }
@@ -35,12 +35,15 @@ import Text
   @Test func eachLineIsScoredWithItsOwn() throws {
     let tokens = "\"tokens\": [3, 4, 5, 6, 7]"
     let lines = [
-      "{\(tokens), \"adapter\": \"second\"}", "{\(tokens), \"adapter\": null}", "{\(tokens), \"adapter\": [\"first\"]}", "{\(tokens)}",
+      "{\(tokens), \"adapter\": \"second\"}", "{\(tokens), \"adapter\": null}", "{\(tokens), \"adapter\": [\"first\"]}",
+      "{\(tokens)}",
       "{\(tokens), \"adapter\": {\"first\": 0.7, \"second\": -0.3}}",
     ]
     let mixed = try run("score", adapters, lines)
-    let alone = [["--adapter", "second"], [], ["--adapter", "first"], adapters, ["--adapter", "first=0.7", "--adapter", "second=-0.3"]]
-    for (line, options) in zip(mixed, alone) { expectClose(line, try run("score", options, ["{\(tokens)}"])[0]) }
+    let alone = [
+      ["--adapter", "second"], [], ["--adapter", "first"], adapters, ["--adapter", "first=0.7", "--adapter", "second=-0.3"],
+    ]
+    for (line, options) in zip(mixed, alone) { expectClose(line, try #require(try run("score", options, ["{\(tokens)}"]).first)) }
   }
 
   @Test func eachPromptIsAnsweredWithItsOwn() throws {
@@ -52,7 +55,8 @@ import Text
     let alone = [["--adapter", "second"], [], ["--adapter", "first"], ["--adapter", "first=0.5", "--adapter", "second=0.5"]]
     #expect(mixed.count == 5)
     for (line, options) in zip(mixed, alone) {
-      #expect(try line["tokens"]?.ids == run("generate", options + greedy, ["{\"prompt\": \"abc\"}"])[0]["tokens"]?.ids)
+      #expect(
+        try line["tokens"]?.ids == #require(run("generate", options + greedy, ["{\"prompt\": \"abc\"}"]).first)["tokens"]?.ids)
     }
     #expect(Set(mixed.prefix(3).map { $0["tokens"]?.text() }).count > 1, "the adapters answer differently")
   }
@@ -63,7 +67,8 @@ import Text
         arguments: ["generate", "--model", model, "--input", "-"] + options, input: "\n" + line, in: folder
       ).errors
     }
-    #expect(try errors("{\"prompt\": \"a\", \"adapter\": \"frist\"}").contains("standard input:2: no --adapter is called “frist”"))
+    #expect(
+      try errors("{\"prompt\": \"a\", \"adapter\": \"frist\"}").contains("standard input:2: no --adapter is called “frist”"))
     #expect(try errors("{\"prompt\": \"a\", \"adapter\": \"frist\"}").contains("did you mean “first”?"))
     #expect(try errors("{\"prompt\": \"a\", \"adapter\": 3}").contains("“adapter” must be"))
     #expect(try errors("{\"prompt\": \"a\", \"adapter\": {\"first\": \"x\"}}").contains("which is no number"))
@@ -80,7 +85,8 @@ import Text
       "adapters", "extract", "--base", model, "--tuned", "tuned", "--rank", "4", "--output", "noted", in: folder)
     #expect(extract.status == 0, "\(extract.errors)")
     let verbs: [[String]] = [
-      ["score", "--input", "-", "--output", "-"], ["generate", "--prompt", "a", "--max-new-tokens", "1"], ["merge", "--output", "new"],
+      ["score", "--input", "-", "--output", "-"], ["generate", "--prompt", "a", "--max-new-tokens", "1"],
+      ["merge", "--output", "new"],
     ]
     for verb in verbs {
       let line = "{\"tokens\": [3, 4]}"
@@ -95,19 +101,21 @@ import Text
       #expect(asked.status == 0, "\(verb): \(asked.errors)")
     }
     try folder.write("{\"base\": {}}", to: "noted/attune.json")
-    let damaged = try Program.run("score", "--model", model, "--adapter", "noted", "--input", "-", "--output", "-",
+    let damaged = try Program.run(
+      "score", "--model", model, "--adapter", "noted", "--input", "-", "--output", "-",
       input: "{\"tokens\": [3]}", in: folder)
     #expect(damaged.status == 1 && damaged.errors.contains("base.fingerprint"))
   }
 
   @Test func aRunNotesItsBaseAndGoesOnWithNoOther() throws {
-    try folder.write("{\"prompt\": \"abc\", \"completion\": \" b a\"}\n{\"prompt\": \"b\", \"completion\": \" c a\"}\n", to: "data.jsonl")
+    try folder.write(
+      "{\"prompt\": \"abc\", \"completion\": \" b a\"}\n{\"prompt\": \"b\", \"completion\": \" c a\"}\n", to: "data.jsonl")
     try folder.write(
       """
       model: \(model)
       method: { type: lora, r: 2 }
       data: { train: data.jsonl, max_length: 32 }
-      train: { max_steps: 2, batch_size: 1, save_every: 1, dtype: float32 }
+      train: { max_steps: 2, batch_size: 1, save_every: 1, dtype: f32 }
       output: run
       """, to: "recipe.yaml")
     let tune = try Program.run("tune", "recipe.yaml", in: folder)
@@ -121,7 +129,8 @@ import Text
       "tune", "recipe.yaml", "--resume", "--set", "model=other", "--set", "train.max_steps=3", in: folder)
     #expect(resumed.status == 1 && resumed.errors.contains("--any-base"), "\(resumed.errors)")
     let started = try Program.run(
-      "tune", "recipe.yaml", "--set", "model=other", "--set", "method={init_from: run/adapter}", "--set", "output=next", in: folder)
+      "tune", "recipe.yaml", "--set", "model=other", "--set", "method={init_from: run/adapter}", "--set", "output=next",
+      in: folder)
     #expect(started.status == 1 && started.errors.contains("was trained on another base"), "\(started.errors)")
   }
 }

@@ -104,7 +104,8 @@ private struct Work {
       throw RecipeError("\(tuned.path) lacks “\(name)”, which \(base.path) has; are these models of one kind?")
     }
     guard let other = base.weights.info(name), own.shape == other.shape, own.shape.count == 2 else {
-      throw RecipeError("“\(name)” has shape \(own.shape) in \(tuned.path), and the base's differs; give the base it was tuned from")
+      throw RecipeError(
+        "“\(name)” has shape \(own.shape) in \(tuned.path), and the base's differs; give the base it was tuned from")
     }
     seen.insert(name)
     let change = try change(name)

@@ -93,7 +93,8 @@ public struct DeltaApplication: Sendable {
   private func refuseLeftovers(_ stored: any CheckpointSource, _ manifest: DeltaManifest) throws(RecipeError) {
     let known = Set(manifest.entries.flatMap { name, entry in entry.encoding.suffixes.map { name + $0 } })
     if let left = stored.names.first(where: { !known.contains($0) }) {
-      throw RecipeError("\(stored.path): nothing takes “\(left)”, which \(DeltaManifest.fileName) does not name; the delta is damaged")
+      throw RecipeError(
+        "\(stored.path): nothing takes “\(left)”, which \(DeltaManifest.fileName) does not name; the delta is damaged")
     }
   }
 

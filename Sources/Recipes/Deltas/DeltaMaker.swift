@@ -101,7 +101,8 @@ public struct DeltaMaker: Sendable {
         if entry.encoding.rounds { try refuseNaN(tuned, base, name, pair) }
       }
       if format == .fastChat, entry.baseCRC == nil {
-        throw RecipeError("\(pair.base.path) has no “\(name)” of this shape, and FastChat's form knows differences alone; use dense")
+        throw RecipeError(
+          "\(pair.base.path) has no “\(name)” of this shape, and FastChat's form knows differences alone; use dense")
       }
       isChanged = isChanged || entry.baseCRC == nil
       entries[name] = entry

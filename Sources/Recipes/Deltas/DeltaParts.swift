@@ -74,7 +74,8 @@ final class Losses {
     // Where bit patterns are kept nothing is lost, whatever the numbers are.
     let isExact = try tuned.hasBytes(of: restored)
     let whole = try Self.square(DeltaCodec.change(tuned, base))
-    byName[name] = Loss(lost: isExact ? 0 : try Self.square(DeltaCodec.change(tuned, restored)), whole: whole.isFinite ? whole : 0)
+    byName[name] = Loss(
+      lost: isExact ? 0 : try Self.square(DeltaCodec.change(tuned, restored)), whole: whole.isFinite ? whole : 0)
   }
 
   /// The sum of squares, in float64.

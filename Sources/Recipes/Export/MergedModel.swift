@@ -33,8 +33,8 @@ public struct MergedModel {
 
   /// The model's folder or .gguf file.
   public let source: URL
-  /// Adapter folders, or folders of runs that hold one; the last applies last.
-  public let adapters: [String]
+  /// The adapters; the last applies last.
+  public let adapters: [WeightedAdapter]
   /// The element type to write; nil for that of the source, bfloat16 where that is quantized.
   public let dtype: DType?
   /// The most bytes of tensors in one file; a larger tensor gets a file of its own.
@@ -44,11 +44,17 @@ public struct MergedModel {
 
   /// A merge of given parts.
   public init(
-    source: URL, adapters: [String], dtype: DType? = nil, shardByteLimit: Int = Safetensors.defaultShardByteLimit,
+    source: URL, weighted adapters: [WeightedAdapter], dtype: DType? = nil,
+    shardByteLimit: Int = Safetensors.defaultShardByteLimit,
     anyBase: Bool = false
   ) {
     (self.source, self.adapters, self.dtype) = (source, adapters, dtype)
     (self.shardByteLimit, self.anyBase) = (shardByteLimit, anyBase)
+  }
+
+  /// The same of adapters with a weight of 1: their folders, or folders of runs that hold one.
+  public init(source: URL, adapters: [String], dtype: DType? = nil) {
+    self.init(source: source, weighted: adapters.map { WeightedAdapter($0) }, dtype: dtype)
   }
 
   /// Merges, writes and reads back.
@@ -66,14 +72,13 @@ public struct MergedModel {
     to folder: URL, replacing: Bool = false, options: ModelOptions = ModelOptions(), say: (String) -> Void = { _ in }
   ) throws -> Report {
     try OutputFolder(url: folder).check(
-      inputs: [source] + adapters.map { URL(filePath: $0) }, replacing: replacing, for: "the model")
+      inputs: [source] + adapters.map { URL(filePath: $0.folder) }, replacing: replacing, for: "the model")
     var options = options
     options.dtype = .float32
     say("reading \(source.path)")
     let files = try ModelFiles(source)
     let dtype = dtype ?? Self.storedDType(files.weights)
     let (expected, state) = try merged(options, say: say)
-    try refuseNaN(state.tensors)
     let config = folder.appending(path: "config.json")
     try OutputFolder(url: folder).begin(sealedBy: config.lastPathComponent)
     say("writing \(folder.path)")
@@ -98,7 +103,7 @@ public struct MergedModel {
     _ options: ModelOptions, say: (String) -> Void
   ) throws -> (scores: [Float], state: (tensors: [(String, Tensor)], isTied: Bool)) {
     let weights = try ModelWeights(source, options: options)
-    try weights.load(adapters: adapters, anyBase: anyBase)
+    try weights.load(weighted: adapters, anyBase: anyBase)
     let expected = try scores(weights.model)
     say(adapters.isEmpty ? "no adapters to merge" : "merging \(weights.adapters.active.joined(separator: ", "))")
     try weights.adapters.mergeAndUnload()
@@ -107,14 +112,6 @@ public struct MergedModel {
     let isTied = model.isTied && (model.head as? Linear).map { $0.weight.sharesStorage(with: model.embedding.weight) } ?? false
     let tensors = model.parameters().filter { !(isTied && $0.path == "lm_head.weight") }.map { ($0.path, $0.value) }
     return (expected, (tensors, isTied))
-  }
-
-  private func refuseNaN(_ tensors: [(String, Tensor)]) throws {
-    for (name, tensor) in tensors where try !tensor.isFinite().all() {
-      throw RecipeError(
-        "the merged “\(name)” holds numbers that are not finite: the model or an adapter is damaged; "
-          + "`attune adapters inspect` tells which adapter is")
-    }
   }
 
   private func check(_ folder: URL, against expected: [Float], options: ModelOptions) throws -> Check {

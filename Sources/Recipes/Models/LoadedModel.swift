@@ -52,6 +52,13 @@ public final class LoadedModel {
     try weights.load(adapters: folders, anyBase: anyBase)
   }
 
+  /// The same with a weight for each.
+  ///
+  /// - Throws: what ``ModelWeights/load(weighted:anyBase:)`` throws.
+  public func load(weighted sources: [WeightedAdapter], anyBase: Bool = false) throws {
+    try weights.load(weighted: sources, anyBase: anyBase)
+  }
+
   /// The ids at which an answer ends: those the model's files list, and the tokenizer's end of text.
   static func stopTokens(_ files: ModelFiles, tokenizer: BPETokenizer) -> Set<Int32> {
     var ids: Set<Int32> = []

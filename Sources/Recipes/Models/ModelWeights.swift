@@ -107,21 +107,28 @@ public final class ModelWeights {
   ///   - anyBase: take adapters that were trained on other weights, too.
   /// - Throws: ``RecipeError`` where a folder holds no adapter or one that does not fit; `CheckpointError` for damaged files.
   public func load(adapters folders: [String], anyBase: Bool = false) throws {
-    var names: [String] = []
-    for folder in folders {
-      let url = try Self.adapterFolder(folder)
+    try load(weighted: folders.map { WeightedAdapter($0) }, anyBase: anyBase)
+  }
+
+  /// The same with a weight for each.
+  ///
+  /// - Throws: besides, `TunerError` for an adapter that cannot have its weight.
+  public func load(weighted sources: [WeightedAdapter], anyBase: Bool = false) throws {
+    var uses: [AdapterUse] = []
+    for source in sources {
+      let url = try Self.adapterFolder(source.folder)
       if !anyBase { try refuseOtherBase(ofAdapterIn: url) }
       let base = AdapterPlaces.name(of: url).replacing(".", with: "_")
-      let name = names.contains(base) ? "\(base)_\(names.count)" : base
+      let name = uses.contains { $0.name == base } ? "\(base)_\(uses.count)" : base
       do {
         try AdapterFolder.load(url, into: adapters, named: name)
       } catch let error as TunerError {
         let base = try AdapterFolder.baseModel(url).map { "; it was made for the model “\($0)”" } ?? ""
         throw RecipeError("the adapter does not fit \(path): \(error)\(base)")
       }
-      names.append(name)
+      uses.append(AdapterUse(name, weight: source.weight))
     }
-    if !names.isEmpty { try adapters.activate(names) }
+    if !uses.isEmpty { try adapters.activate(uses: uses) }
   }
 
   /// The folder with the adapter that a user means: that folder itself, or the folder of a run that holds it as `adapter`.

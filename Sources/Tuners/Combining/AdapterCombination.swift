@@ -68,7 +68,8 @@ public struct AdapterCombination: Sendable, Hashable {
       let parts = adapters.compactMap { adapter, weight in adapter.modules[path].map { Part(module: $0, weight: weight) } }
       let (module, loss) = try combine(parts, at: path, rank: rank)
       guard try module.a.isFinite().all(), try module.b.isFinite().all() else {
-        throw TunerError("“\(path)”: the result holds numbers that are not finite; `attune adapters inspect` finds whose they are")
+        throw TunerError(
+          "“\(path)”: the result holds numbers that are not finite; `attune adapters inspect` finds whose they are")
       }
       modules.append(module)
       losses[path] = loss

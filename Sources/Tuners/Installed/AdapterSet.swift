@@ -6,11 +6,13 @@ public final class AdapterSet {
   /// The model they are installed in.
   public let model: any CausalLM
   /// The adapters in order of installation.
-  public private(set) var adapters: [Adapter] = []
+  public internal(set) var adapters: [Adapter] = []
   /// The names of those at work, in the order they apply.
   public var active: [String] { uses.map(\.name) }
   /// Those at work, in the order they apply, each with its weight.
-  public private(set) var uses: [AdapterUse] = []
+  public internal(set) var uses: [AdapterUse] = []
+  /// What stood in the model before ``merge()``; nil where nothing is merged.
+  var unmerged: UnmergedModel?
 
   /// No adapters yet. Every parameter of `model` stops taking gradients.
   public init(_ model: any CausalLM) throws(TorchError) {
@@ -31,6 +33,7 @@ public final class AdapterSet {
   @discardableResult
   public func add(_ method: any TuningMethod, named name: String = "default", strict: Bool = true) throws -> Adapter {
     guard self[name] == nil else { throw TunerError("there is an adapter “\(name)” already; give this one another name") }
+    try refuseWhileMerged()
     guard !name.isEmpty, !name.contains(".") else {
       throw TunerError("“\(name)” is no name for an adapter: it must not hold a dot")
     }
@@ -58,6 +61,7 @@ public final class AdapterSet {
   /// - Throws: ``TunerError`` for a name that is not installed or comes twice, a weight that is no number or that an adapter cannot
   ///   have, or where two would replace the same parameter.
   public func activate(uses: [AdapterUse]) throws(TunerError) {
+    try refuseWhileMerged()
     let chosen = try chosen(uses)
     try refuseConflicts(chosen)
     for part in adapters.flatMap(\.parts) where !part.isPermanent { part.activate(false) }
@@ -163,31 +167,5 @@ public final class AdapterSet {
       try activate(uses: before)
       throw error
     }
-  }
-
-  /// Folds the adapters at work into the model's own weights and takes all adapters out.
-  ///
-  /// Each changed projection is a new one, so the base's tensors stay untouched for whoever holds them.
-  ///
-  /// - Throws: ``TunerError`` where an adapter does what no weights can; the model is as before then.
-  public func mergeAndUnload() throws {
-    var commits: [() -> Void] = []
-    for (_, slot) in model.projections() {
-      guard let adapted = slot.value as? AdaptedProjection else { continue }
-      let merged = try adapted.merged()
-      commits.append { slot.value = merged }
-    }
-    for part in active.compactMap({ self[$0] }).flatMap(\.parts) { commits.append(try part.merge()) }
-    for (_, embedding) in model.embeddings() where !embedding.deltas.isEmpty {
-      let table = try embedding.mergedTable()
-      commits.append {
-        embedding.weight = table
-        (embedding.deltas, embedding.active) = ([], [])
-      }
-    }
-    commits.forEach { $0() }
-    for parameter in model.parameters() { try parameter.value.setRequiresGradient(false) }
-    adapters = []
-    uses = []
   }
 }

@@ -52,16 +52,19 @@ public enum MLXAdapter {
   }
 
   private static func modules(_ file: SafetensorsFile, rank: Int, scale: Double) throws -> [StoredLoRA.Module] {
-    let paths = Set(file.names.compactMap { name in suffixes.first(where: name.hasSuffix).map { String(name.dropLast($0.count)) } })
+    let paths = Set(
+      file.names.compactMap { name in suffixes.first(where: name.hasSuffix).map { String(name.dropLast($0.count)) } })
     let others = file.names.filter { name in !suffixes.contains(where: name.hasSuffix) }
     guard others.isEmpty else {
-      throw TunerError("\(file.path) holds more than LoRA's factors: \(AdapterFolder.listing(others)); only those can be converted")
+      throw TunerError(
+        "\(file.path) holds more than LoRA's factors: \(AdapterFolder.listing(others)); only those can be converted")
     }
     guard !paths.isEmpty else { throw TunerError("\(file.path) holds no low-rank factors") }
     return try paths.sorted().map { path in
       let (a, b) = (try file.tensor(path + suffixes[0], as: .float32), try file.tensor(path + suffixes[1], as: .float32))
       guard a.rank == 2, b.rank == 2, a.shape[1] == rank, b.shape[0] == rank else {
-        throw TunerError("\(file.path): “\(path)” has lora_a \(a.shape) and lora_b \(b.shape), which do not fit a rank of \(rank)")
+        throw TunerError(
+          "\(file.path): “\(path)” has lora_a \(a.shape) and lora_b \(b.shape), which do not fit a rank of \(rank)")
       }
       guard path.split(separator: ".").last.map({ !$0.hasPrefix("embed") && $0 != "wte" }) ?? true else {
         throw TunerError("\(file.path): “\(path)” is a token table; only projections can be converted")

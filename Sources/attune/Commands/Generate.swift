@@ -29,10 +29,12 @@ struct Generate: ParsableCommand {
     help: "The prompt; “-” reads it from standard input, without its last line end.")
   var prompt: String?
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("A file of prompts, one a line as JSON; “-” for standard input.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("A file of prompts, one a line as JSON; “-” for standard input.", valueName: "file"))
   var input: String?
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("Where the answers to --input go (default: standard output).", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Where the answers to --input go (default: standard output).", valueName: "file"))
   var output: String?
 
   @Option(parsing: .unconditional, help: ArgumentHelp("What the system says before the prompt.", valueName: "text"))
@@ -72,7 +74,9 @@ struct Generate: ParsableCommand {
   /// Answers each line of a file.
   private func answerFile() throws {
     let requests = try GenerateRequests(input ?? "-")
-    if let output, let input, URL(filePath: output).resolvingSymlinksInPath() == URL(filePath: input).resolvingSymlinksInPath() {
+    if let output, let input, output != "-",
+      URL(filePath: output).resolvingSymlinksInPath() == URL(filePath: input).resolvingSymlinksInPath()
+    {
       throw CommandError("--output: \(output) is the input, which the answers would replace; name another file")
     }
     let loaded = try model.load(machine, quantization: weights.quantize)

@@ -35,7 +35,7 @@ struct Merge: ParsableCommand {
   func run() throws {
     let source = try ModelStore.standard.resolve(model.model.name)
     let merge = MergedModel(
-      source: source, adapters: model.adapter, dtype: machine.dtype.dtype, shardByteLimit: shards.maxShardSize.bytes,
+      source: source, weighted: model.adapter, dtype: machine.dtype.dtype, shardByteLimit: shards.maxShardSize.bytes,
       anyBase: model.anyBase)
     let report = try merge.write(to: URL(filePath: output), replacing: force, options: machine.options, say: Log.note)
     for note in report.notes { Log.line("note: \(note)") }

@@ -20,8 +20,9 @@ struct ModelArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "An adapter to apply: its folder, or the folder of a run. Several apply together.", valueName: "folder"))
-  var adapter: [String] = []
+      "An adapter to apply: its folder, or the folder of a run, with a weight behind “=” if it is not 1. Several apply together.",
+      valueName: "folder"))
+  var adapter: [WeightedAdapter] = []
 
   @Flag(help: "Apply adapters to this model even if they were trained on another.")
   var anyBase = false
@@ -32,7 +33,7 @@ struct ModelArguments: ParsableArguments {
     var options = machine.options
     options.quantization = quantization
     let model = try LoadedModel(model.name, options: options)
-    try model.load(adapters: adapter, anyBase: anyBase)
+    try model.load(weighted: adapter, anyBase: anyBase)
     Log.loaded(model.weights, since: start)
     try noteOtherBases()
     return model
@@ -42,7 +43,7 @@ struct ModelArguments: ParsableArguments {
   func loadWeights(_ machine: MachineArguments) throws -> ModelWeights {
     let start = ContinuousClock.now
     let weights = try ModelWeights(ModelStore.standard.resolve(model.name), options: machine.options)
-    try weights.load(adapters: adapter, anyBase: anyBase)
+    try weights.load(weighted: adapter, anyBase: anyBase)
     Log.loaded(weights, since: start)
     try noteOtherBases()
     return weights
@@ -50,7 +51,7 @@ struct ModelArguments: ParsableArguments {
 
   /// Says where an adapter that did not note its base was made for a model of another name: its shapes may fit all the same.
   private func noteOtherBases() throws {
-    for folder in adapter {
+    for folder in adapter.map(\.folder) {
       let url = try ModelWeights.adapterFolder(folder)
       guard try AdapterRecord(readingFrom: url)?.base == nil, let base = try AdapterFolder.baseModel(url) else { continue }
       if Self.bareName(base) != Self.bareName(model.name) {
@@ -72,6 +73,13 @@ extension Log {
     let adapters = weights.adapters.active.isEmpty ? "" : " with " + weights.adapters.active.joined(separator: ", ")
     note("loaded \(weights.path)\(adapters) as \(weights.model.dtype.rawValue) on \(weights.model.device) in \(seconds) s")
   }
+}
+
+extension WeightedAdapter: ExpressibleByArgument {
+  public init?(argument: String) { self.init(parsing: argument) }
+
+  /// Its folder.
+  public var defaultValueDescription: String { folder }
 }
 
 /// How computing is done.

@@ -41,7 +41,8 @@ struct RequestAdapter: Hashable {
         let names = adapters.adapters.map(\.name)
         let hint = nearestName(to: use.name, among: names).map { "; did you mean “\($0)”?" } ?? ""
         throw CommandError(
-          "\(place): no --adapter is called “\(use.name)”; there is \(names.isEmpty ? "none" : names.joined(separator: ", "))\(hint)")
+          "\(place): no --adapter is called “\(use.name)”; there is \(names.isEmpty ? "none" : names.joined(separator: ", "))\(hint)"
+        )
       }
     }
   }

@@ -22,7 +22,8 @@ struct AdapterCombine: ParsableCommand {
       """)
 
   @Argument(
-    help: ArgumentHelp("Adapters, each with its weight behind “=” (default: 1), which may be negative.", valueName: "adapter=weight"))
+    help: ArgumentHelp(
+      "Adapters, each with its weight behind “=” (default: 1), which may be negative.", valueName: "adapter=weight"))
   var adapters: [WeightedAdapter]
 
   @Option(help: ArgumentHelp("How: \(CombinationMethod.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "method"))
@@ -31,7 +32,8 @@ struct AdapterCombine: ParsableCommand {
   @Option(help: ArgumentHelp("The share of elements that stay, above 0 up to 1.", valueName: "d"))
   var density: Double?
 
-  @Option(help: ArgumentHelp("The rank of the result, for svd and the like (default: the largest of the adapters).", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("The rank of the result, for svd and the like (default: the largest of the adapters).", valueName: "n"))
   var rank: Int?
 
   @Option(help: ArgumentHelp("How ties elects signs: total, by the sum, or frequency, by the count.", valueName: "way"))

@@ -33,7 +33,8 @@ struct AdapterExtract: ParsableCommand {
       valueName: "name"))
   var target: [String] = []
 
-  @Option(help: ArgumentHelp("An expression that the whole path of a projection must match, in place of --target.", valueName: "regex"))
+  @Option(
+    help: ArgumentHelp("An expression that the whole path of a projection must match, in place of --target.", valueName: "regex"))
   var targetPattern: String?
 
   @Option(name: .shortAndLong, help: ArgumentHelp("The folder to write.", valueName: "folder"))

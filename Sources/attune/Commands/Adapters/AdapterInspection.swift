@@ -45,7 +45,8 @@ struct AdapterInspection: ParsableCommand {
       try Terminal.output.write(words(summary, fits).joined(separator: "\n") + "\n")
     }
     if !summary.damaged.isEmpty {
-      throw CommandError("\(counted(summary.damaged.count, "tensor")) hold numbers that are not finite: \(summary.damaged[0].name) …")
+      throw CommandError(
+        "\(counted(summary.damaged.count, "tensor")) hold numbers that are not finite: \(summary.damaged[0].name) …")
     }
     if fits == false { throw CommandError("the adapter was trained on another base than \(model ?? "")") }
   }

@@ -31,7 +31,8 @@ struct DeltaMake: ParsableCommand {
   @Option(help: ArgumentHelp("dense, sparse, low-rank, int8 or fastchat.", valueName: "format"))
   var format = DeltaFormat.dense
 
-  @Option(help: ArgumentHelp("For sparse: the share of a matrix's elements to keep, above 0 up to 1 (default: 0.1).", valueName: "d"))
+  @Option(
+    help: ArgumentHelp("For sparse: the share of a matrix's elements to keep, above 0 up to 1 (default: 0.1).", valueName: "d"))
   var density: Double?
 
   @Option(help: ArgumentHelp("For low-rank: the rank (default: 64).", valueName: "n"))
@@ -73,7 +74,8 @@ extension DeltaSummary {
     table.append("base", manifest.base.fingerprint)
     if let quantization = manifest.base.quantization { table.append("quantized", quantization) }
     table.append("size", "\(byteCount.asBytes); the model has \(tunedByteCount.asBytes)")
-    table.append("lost", manifest.error == 0 ? "nothing: the model comes back to the bit" : "\(manifest.error.asPercentage) of the change")
+    table.append(
+      "lost", manifest.error == 0 ? "nothing: the model comes back to the bit" : "\(manifest.error.asPercentage) of the change")
     for group in groups { table.append(group.encoding, "\(counted(group.tensors, "tensor")), \(group.bytes.asBytes)") }
     for (name, error) in worst { table.append("", "\(name) loses \(error.asPercentage)") }
     return table.lines
