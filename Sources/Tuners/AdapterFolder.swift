@@ -57,7 +57,7 @@ public enum AdapterFolder {
   }
 
   private static func write(_ tensors: [SavedTensor], to url: URL) throws {
-    try Safetensors.write(try tensors.map { ($0.name, try $0.value()) }, to: url)
+    try Safetensors.write(try tensors.filter(\.isWritten).map { ($0.name, try $0.value()) }, to: url)
   }
 
   /// What `adapter_config.json` says of an installed adapter.
@@ -105,10 +105,12 @@ public enum AdapterFolder {
 
   /// Overwrites what an installed adapter owns with the tensors of a folder.
   public static func restore(_ adapter: Adapter, from folder: URL) throws {
-    try fill(adapter.saved, from: try SafetensorsFile(weights(folder)))
+    // The state first: of what is saved it may say which part there is.
     let state = folder.appending(path: stateName)
-    guard FileManager.default.fileExists(atPath: state.path) else { return }
-    try fill(adapter.state, from: try SafetensorsFile(state))
+    if !adapter.state.isEmpty, FileManager.default.fileExists(atPath: state.path) {
+      try fill(adapter.state, from: try SafetensorsFile(state))
+    }
+    try fill(adapter.saved, from: try SafetensorsFile(weights(folder)))
   }
 
   /// The file with the tensors.
@@ -131,7 +133,7 @@ public enum AdapterFolder {
     var missing: [String] = []
     for tensor in tensors {
       guard let info = file.info(tensor.name) else {
-        missing.append(tensor.name)
+        if tensor.isWritten { missing.append(tensor.name) }
         continue
       }
       unused.remove(tensor.name)

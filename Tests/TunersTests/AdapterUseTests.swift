@@ -75,6 +75,26 @@ import Torch
     }
   }
 
+  /// A delta that is no low-rank update, alone with a weight, merged, and beside others in a batch.
+  @Test func methodsThatAreNoLowRankUpdateTakePart() throws {
+    try AdapterFolder.load(Goldens.url("adapters/lora-dora"), into: set, named: "dora")
+    let half = [AdapterUse("first"), AdapterUse("dora", weight: 0.5)]
+    try set.activate(uses: half)
+    let chained = try logits([rows[1]])
+    try set.merge()
+    try assertClose(try logits([rows[1]]), chained, absolute: 1e-4)
+    try set.unmerge()
+    try set.activate(["dora"])
+    let whole = try logits([rows[0]])
+    try set.activate(uses: [AdapterUse("dora", weight: 1 - 1e-7)])
+    try assertClose(try logits([rows[0]]), whole, absolute: 1e-4)
+    let together = try set.routing([[AdapterUse("dora")], half]) { routing in
+      routing.route([(0, 4), (1, 4)])
+      return try logits(Array(rows.prefix(2)))
+    }
+    try assertClose(together, try Tensor.concatenated([whole, chained], 0), absolute: 1e-4)
+  }
+
   @Test func rowsThatWereNotAnnouncedAreRefused() throws {
     #expect(throws: TorchError.self) { try set.routing([[], []]) { _ in try logits(rows) } }
     #expect(throws: TorchError.self) {
@@ -111,7 +131,9 @@ import Torch
     try withoutGradients { () throws in try model.logits(try ModelInput(rows: rows)) }
   }
 
-  @Test(arguments: ["lora", "lora-bias-all", "lora-modules-to-save", "lora-gpt2-all"]) func comesBackToTheBit(_ name: String)
+  @Test(arguments: ["lora", "lora-bias-all", "lora-modules-to-save", "lora-gpt2-all", "lora-dora"]) func comesBackToTheBit(
+    _ name: String
+  )
     throws
   {
     let base = try #require(try AdapterFolder.baseModel(Goldens.url("adapters/\(name)")))

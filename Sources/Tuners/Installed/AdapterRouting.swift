@@ -92,12 +92,16 @@ public final class AdapterRouting: RowRouting {
   ) throws(TorchError) -> [Tensor] {
     let counts = groups.map(\.count)
     let inputs = try rows.split(0, counts)
+    var updates: [[LowRankUpdate]] = []
+    for group in groups {
+      var own: [LowRankUpdate] = []
+      for delta in group.deltas { if let update = try delta.lowRankUpdate() { own.append(update) } }
+      updates.append(own)
+    }
     var outputs: [Tensor] = []
-    if groups.allSatisfy({ $0.deltas.allSatisfy { $0.lowRankUpdate != nil } }) {
+    if zip(groups, updates).allSatisfy({ $0.deltas.count == $1.count }) {
       let plain = try base.forward(rows).split(0, counts)
-      for (place, group) in groups.enumerated() {
-        outputs.append(try Self.add(group.deltas, of: inputs[place], to: plain[place]))
-      }
+      for place in groups.indices { outputs.append(try Self.add(updates[place], of: inputs[place], to: plain[place])) }
     } else {
       for (place, group) in groups.enumerated() {
         outputs.append(try AdaptedProjection.forward(inputs[place], through: base, group.deltas))
@@ -107,9 +111,9 @@ public final class AdapterRouting: RowRouting {
   }
 
   /// y + Σ s·B·A·x.
-  private static func add(_ deltas: [ActiveDelta], of x: Tensor, to y: Tensor) throws(TorchError) -> Tensor {
+  private static func add(_ updates: [LowRankUpdate], of x: Tensor, to y: Tensor) throws(TorchError) -> Tensor {
     var sum = y
-    for update in deltas.compactMap(\.lowRankUpdate) {
+    for update in updates {
       let low = try x.linear(try update.a.to(x.dtype)) * update.scale
       sum = try sum + low.linear(try update.b.to(x.dtype))
     }

@@ -18,8 +18,8 @@ struct ActiveDelta {
   let weight: Double
 
   /// What it adds to the weight, where it is nothing but a low-rank update.
-  var lowRankUpdate: LowRankUpdate? {
-    guard var update = delta.lowRankUpdate else { return nil }
+  func lowRankUpdate() throws(TorchError) -> LowRankUpdate? {
+    guard var update = try delta.lowRankUpdate() else { return nil }
     update.scale *= weight
     return update
   }
@@ -27,7 +27,7 @@ struct ActiveDelta {
   /// The changed projection's output. x [.., in] → [.., out].
   func forward(_ x: Tensor, through base: any Projection) throws(TorchError) -> Tensor {
     if weight == 1 { return try delta.forward(x, through: base) }
-    if let lowRankUpdate { return try base.forward(x, plus: lowRankUpdate) }
+    if let update = try lowRankUpdate() { return try base.forward(x, plus: update) }
     let plain = try base.forward(x)
     return try plain + (delta.forward(x, through: base) - plain) * weight
   }
@@ -36,7 +36,7 @@ struct ActiveDelta {
   func merged(into base: any Projection) throws(TorchError) -> any Projection {
     if weight == 1 { return try delta.merged(into: base) }
     let before = try base.denseWeight()
-    if let update = lowRankUpdate {
+    if let update = try lowRankUpdate() {
       let change = try update.b.matmul(update.a) * update.scale
       return try base.replacing(
         weight: try (try before.to(.float32) + change.to(before.device)).detached().to(before.dtype),

@@ -131,7 +131,6 @@ extension StoredLoRA {
     try Safetensors.write(tensors, to: folder.appending(path: AdapterFolder.weightsName))
     var settings = configuration.savedSettings
     settings["init_lora_weights"] = true
-    settings["use_dora"] = false
     settings["fan_in_fan_out"] = .bool(storesTransposed)
     let json = AdapterFolder.adapterConfig(settings, peftType: "LORA", base: base)
     try AtomicFile.write(json.text(.pretty) + "\n", to: folder.appending(path: AdapterFolder.configName))

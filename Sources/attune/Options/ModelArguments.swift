@@ -76,6 +76,7 @@ extension Log {
 }
 
 extension WeightedAdapter: ExpressibleByArgument {
+  /// The adapter that an argument names.
   public init?(argument: String) { self.init(parsing: argument) }
 
   /// Its folder.
