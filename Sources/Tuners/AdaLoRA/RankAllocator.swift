@@ -64,9 +64,9 @@ final class RankAllocator: TrainingCompanion {
     return try sum.map { try $0 * (settings.orthogonality / Double(2 * deltas.count)) }
   }
 
-  func stepped(_ step: Int) throws {
+  func stepped(_ step: Int, gradientScale: Double) throws {
     try withoutGradients {
-      if step < lastStep { try note() }
+      if step < lastStep { try note(gradientScale) }
       if step > lastStep { return try maskAgain() }
       guard step > settings.initialSteps, step == lastStep || step % settings.interval == 0 else { return }
       try mask(to: budget(step))
@@ -80,11 +80,11 @@ final class RankAllocator: TrainingCompanion {
     return Int(Double(all - target) * left * left * left + Double(target))
   }
 
-  private func note() throws(TorchError) {
+  private func note(_ gradientScale: Double) throws(TorchError) {
     for (_, delta, importance) in deltas {
       for (tensor, importance) in zip([delta.e, delta.a, delta.b], importance) {
         guard let gradient = try tensor.gradient() else { continue }
-        let now = try (tensor * gradient).abs()
+        let now = try (tensor * gradient).abs() * gradientScale
         try importance.mean.scaleInPlace(settings.beta1)
         try importance.mean.addInPlace(now, scale: 1 - settings.beta1)
         try importance.uncertainty.scaleInPlace(settings.beta2)

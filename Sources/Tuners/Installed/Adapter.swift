@@ -115,7 +115,11 @@ public protocol TrainingCompanion: AnyObject {
   /// What is added to the loss of each optimizer step, with a graph behind it; nil for nothing.
   func penalty() throws -> Tensor?
   /// Called after each optimizer step, from 1, while its gradients are still there.
-  func stepped(_ step: Int) throws
+  ///
+  /// - Parameters:
+  ///   - step: the step.
+  ///   - gradientScale: what the optimizer multiplied the gradients by, to clip them.
+  func stepped(_ step: Int, gradientScale: Double) throws
   /// What it needs to go on exactly.
   var state: [SavedTensor] { get }
 }
