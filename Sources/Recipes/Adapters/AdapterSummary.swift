@@ -108,7 +108,9 @@ public struct AdapterSummary: Sendable {
 
   /// Whether a part of a name is a method's, as `lora_A`: what stands before it is the module.
   private static func isLeaf(_ part: String) -> Bool {
-    ["lora_", "ia3_", "vera_", "hada_", "lokr_", "adapter_", "ln_tuning", "token_adapter", "trainable_tokens"].contains { part.hasPrefix($0) }
+    ["lora_", "ia3_", "vera_", "hada_", "lokr_", "adapter_", "ln_tuning", "token_adapter", "trainable_tokens"].contains {
+      part.hasPrefix($0)
+    }
   }
 
   /// All of it; the tensors each with shape, type, norm and a count of numbers that are not finite.
