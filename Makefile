@@ -67,9 +67,9 @@ format: ## format the Swift code in place
 imports: bootstrap ## build everything, tests included, with undeclared imports as errors
 	$(SWIFT) build --build-tests $(CHECKS)
 
-# In this order: later scripts read what earlier ones wrote. dataset_samples.py is not among them: it needs TRL and LLaMA-Factory,
-# which pin other versions, in an environment of its own.
-GOLDENS := models layers adapters training methods gguf_files checkpoints tokenizer_cases command_line template_snippets templates \
+# In this order: later scripts read what earlier ones wrote. dataset_samples.py and mlx_adapters.py are not among them: they
+# need TRL and LLaMA-Factory, and mlx-lm, which pin other versions, in environments of their own.
+GOLDENS := models layers adapters combine training methods gguf_files checkpoints tokenizer_cases command_line template_snippets templates \
 	generation evaluation
 
 goldens: .venv-goldens/installed ## write the golden files anew, with the reference implementations

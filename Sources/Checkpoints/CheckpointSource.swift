@@ -35,6 +35,10 @@ public protocol CheckpointSource: Sendable {
   ///   - dtype: the element type wanted; nil for the stored one (`float32` where weights are quantized).
   /// - Throws: ``CheckpointError`` where there is no such tensor or its type is not supported, `TorchError` from libtorch.
   func tensor(_ name: String, as dtype: DType?) throws -> Tensor
+  /// A tensor's bytes as they lie in the file, still quantized and in the file's own layout.
+  ///
+  /// - Throws: ``CheckpointError`` where there is no such tensor; whatever `body` throws.
+  func withStoredBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result
 }
 
 extension CheckpointSource {

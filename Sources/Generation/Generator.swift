@@ -16,6 +16,8 @@ public struct Generator {
   public var batchSize = 8
   /// Tokens that pass through the model at once while prompts are read, from 1: bounds their memory.
   public var tokensPerPass = 2048
+  /// Told before each pass which prompts its rows belong to, by their index; nil where all are treated alike.
+  public var routing: (any RowRouting)?
 
   /// Gets the text of sequence `index` as it comes; the pieces put together are the sequence's text.
   public typealias TextHandler = (_ index: Int, _ piece: String) -> Void
@@ -101,7 +103,8 @@ private struct GenerationRun {
     let start = clock.now
     guard
       var batch = try DecodingBatch(
-        generator.model, prompts: batchPrompts, tokensPerPass: generator.tokensPerPass, shouldStop: shouldStop)
+        generator.model, prompts: batchPrompts, requests: RoutedRequests(indices, through: generator.routing),
+        tokensPerPass: generator.tokensPerPass, shouldStop: shouldStop)
     else { return }
     timing.promptTokens += batchPrompts.map(\.count).reduce(0, +)
     let decodingStart = clock.now

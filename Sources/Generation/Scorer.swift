@@ -30,6 +30,8 @@ public struct Scorer {
   public let model: any CausalLM
   /// Tokens that pass through the model at once, from 1; a longer row passes alone.
   public var tokensPerPass = 4096
+  /// Told before each pass which rows it is made of, by their index; nil where all are treated alike.
+  public var routing: (any RowRouting)?
 
   /// A scorer for `model`.
   public init(_ model: any CausalLM) { self.model = model }
@@ -40,7 +42,7 @@ public struct Scorer {
   public func logProbs(_ rows: [[Int32]]) throws -> [[Float?]] {
     let filled = rows.indices.filter { !rows[$0].isEmpty }
     let wanted = filled.map { Array(1..<max(1, rows[$0].count)) }
-    let scores = try score(filled.map { rows[$0] }, wanted: wanted)
+    let scores = try score(filled.map { rows[$0] }, wanted: wanted, requests: filled)
     var result: [[Float?]] = Array(repeating: [], count: rows.count)
     for (row, scores) in zip(filled, scores) { result[row] = [nil] + scores }
     return result
@@ -56,7 +58,7 @@ public struct Scorer {
     }
     let wanted = samples.map { sample in sample.trained.indices.filter { $0 > 0 && sample.trained[$0] } }
     let used = samples.indices.filter { !wanted[$0].isEmpty }
-    let scores = try score(used.map { samples[$0].ids }, wanted: used.map { wanted[$0] })
+    let scores = try score(used.map { samples[$0].ids }, wanted: used.map { wanted[$0] }, requests: used)
     return scores.reduce(into: LossSummary()) { summary, scores in
       summary.total -= scores.reduce(0) { $0 + Double($1) }
       summary.tokens += scores.count
@@ -65,6 +67,10 @@ public struct Scorer {
 
   /// ln p of the tokens at the places `wanted` (from 1) of each row.
   public func score(_ rows: [[Int32]], wanted: [[Int]]) throws -> [[Float]] {
+    try score(rows, wanted: wanted, requests: Array(rows.indices))
+  }
+
+  private func score(_ rows: [[Int32]], wanted: [[Int]], requests: [Int]) throws -> [[Float]] {
     for (index, row) in rows.enumerated() { try model.check(row, index: index, limit: model.shape.contextLength) }
     return try model.inference {
       var scores: [[Float]] = []
@@ -76,6 +82,7 @@ public struct Scorer {
           tokens += rows[end].count
           end += 1
         }
+        RoutedRequests(Array(requests[start..<end]), through: routing).route(counts: rows[start..<end].map(\.count))
         scores += try pass(rows[start..<end], wanted: wanted[start..<end])
         start = end
       }

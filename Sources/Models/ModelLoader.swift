@@ -40,6 +40,23 @@ public enum ModelLoader {
     return model
   }
 
+  /// The model that `configuration` describes, its numbers yet to be loaded: what there is and under which names.
+  ///
+  /// - Throws: ``ModelError`` for an unknown architecture or a wrong setting.
+  public static func skeleton(_ configuration: ModelConfiguration) throws -> any CausalLM {
+    try architecture(configuration).make(configuration)
+  }
+
+  /// The name under which `weights` hold the parameter at `path` of a model; nil where they do not. Some files leave out the first
+  /// part of all keys.
+  ///
+  /// - Throws: ``ModelError`` for an unknown architecture.
+  public static func name(
+    of path: String, in weights: any CheckpointSource, _ configuration: ModelConfiguration
+  ) throws(ModelError) -> String? {
+    KeyTable(weights, architecture: try architecture(configuration)).name(path)
+  }
+
   private static func architecture(_ configuration: ModelConfiguration) throws(ModelError) -> Architecture {
     let type = try configuration.word("model_type", fallback: "")
     guard let architecture = Architecture.registry[type] else {

@@ -27,13 +27,19 @@ extension TunedPart {
 public struct TunedAdapter: TunedPart {
   private let adapter: Adapter
   private let base: String
+  private let record: AdapterRecord
+  private let anyBase: Bool
 
   /// - Parameters:
   ///   - adapter: the adapter being tuned.
   ///   - base: `base_model_name_or_path` in its files.
-  public init(_ adapter: Adapter, base: String) {
+  ///   - record: what is noted of it beside them.
+  ///   - anyBase: restore also what was saved with another base.
+  public init(_ adapter: Adapter, base: String, record: AdapterRecord = AdapterRecord(), anyBase: Bool = false) {
     self.adapter = adapter
     self.base = base
+    self.record = record
+    self.anyBase = anyBase
   }
 
   /// Everything the adapter trains.
@@ -45,9 +51,23 @@ public struct TunedAdapter: TunedPart {
     adapter.configuration.rateScale(of: path, learningRate: learningRate)
   }
 
-  /// Writes PEFT's two files, and a third where they do not hold everything.
-  public func save(to folder: URL) throws { try AdapterFolder.save(adapter, base: base, to: folder) }
+  /// Writes PEFT's two files, a third where they do not hold everything, and the record beside them.
+  public func save(to folder: URL) throws {
+    try AdapterFolder.save(adapter, base: base, to: folder)
+    try record.write(to: folder)
+  }
 
   /// Reads the tensors back.
-  public func restore(from folder: URL) throws { try AdapterFolder.restore(adapter, from: folder) }
+  ///
+  /// - Throws: `TunerError` where they were trained on another base, besides what reading throws.
+  public func restore(from folder: URL) throws {
+    if !anyBase, let own = record.base, let saved = try AdapterRecord(readingFrom: folder)?.base,
+      own.fingerprint != saved.fingerprint
+    {
+      throw TunerError(
+        "\(folder.path) was trained on other weights than those of \(base) now: on \(saved.fingerprint), and these are "
+          + "\(own.fingerprint). Go on with the model the run began with; --any-base goes on with this one")
+    }
+    try AdapterFolder.restore(adapter, from: folder)
+  }
 }

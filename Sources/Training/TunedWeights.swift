@@ -34,8 +34,12 @@ public struct TunedWeights: TunedPart {
 extension Adapter {
   /// What a run that tunes this leaves on disk.
   ///
-  /// - Parameter base: `base_model_name_or_path` in an adapter's files.
-  public func tunedPart(base: String) -> any TunedPart {
-    configuration.peftType == nil ? TunedWeights(self) : TunedAdapter(self, base: base)
+  /// - Parameters:
+  ///   - base: `base_model_name_or_path` in an adapter's files.
+  ///   - record: what is noted of an adapter beside them.
+  ///   - anyBase: restore also an adapter that was saved with another base.
+  public func tunedPart(base: String, record: AdapterRecord = AdapterRecord(), anyBase: Bool = false) -> any TunedPart {
+    configuration.peftType == nil
+      ? TunedWeights(self) : TunedAdapter(self, base: base, record: record, anyBase: anyBase)
   }
 }

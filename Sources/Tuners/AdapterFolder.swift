@@ -23,6 +23,9 @@ public enum AdapterFolder {
       throw TunerError("\(folder.path) is no adapter: it holds no \(configName)")
     }
     let json = try JSONFile.object(at: url)
+    if json["fine_tune_type"] != nil {
+      throw TunerError("\(folder.path) holds an adapter of mlx-lm's; `attune adapters convert` makes one of PEFT's of it")
+    }
     guard let type = json["peft_type"]?.string else { throw TunerError("\(url.path): “peft_type” is missing") }
     guard var method = Methods.make(peftType: type) else {
       let known = Methods.peftTypes.joined(separator: ", ")
@@ -68,7 +71,12 @@ public enum AdapterFolder {
     guard let type = method.peftType else {
       throw TunerError("what “\(method.name)” tunes are the model's own weights: they are saved as a model, not as an adapter")
     }
-    var config = try method.adapterConfig(for: adapter)
+    return adapterConfig(try method.adapterConfig(for: adapter), peftType: type, base: base)
+  }
+
+  /// A method's own keys with those that every method has.
+  static func adapterConfig(_ own: OrderedDictionary<String, JSON>, peftType type: String, base: String) -> JSON {
+    var config = own
     for (key, value) in [
       ("auto_mapping", JSON.null), ("base_model_name_or_path", .string(base)), ("inference_mode", true),
       ("peft_type", .string(type)), ("revision", .null), ("task_type", "CAUSAL_LM"),
@@ -105,7 +113,10 @@ public enum AdapterFolder {
     try fill(adapter.saved, from: try SafetensorsFile(weights(folder)))
   }
 
-  private static func weights(_ folder: URL) throws -> URL {
+  /// The file with the tensors.
+  ///
+  /// - Throws: ``TunerError`` where there is none, or a pickle.
+  public static func weights(_ folder: URL) throws -> URL {
     let url = folder.appending(path: weightsName)
     if FileManager.default.fileExists(atPath: url.path) { return url }
     if FileManager.default.fileExists(atPath: folder.appending(path: "adapter_model.bin").path) {
@@ -148,7 +159,7 @@ public enum AdapterFolder {
     return problems.joined(separator: "; ")
   }
 
-  private static func listing(_ names: [String]) -> String {
+  static func listing(_ names: [String]) -> String {
     let shown = names.prefix(4).map { "“\($0)”" }.joined(separator: ", ")
     return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
   }

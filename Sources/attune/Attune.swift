@@ -20,7 +20,8 @@ struct Attune: ParsableCommand {
       """,
     version: version,
     groupedSubcommands: [
-      CommandGroup(name: "Tuning", subcommands: [Tune.self, QuickstartCommand.self, Merge.self]),
+      CommandGroup(
+        name: "Tuning", subcommands: [Tune.self, QuickstartCommand.self, Merge.self, AdaptersCommand.self, DeltaCommand.self]),
       CommandGroup(name: "Using", subcommands: [Generate.self, Chat.self, Score.self, Tokenize.self]),
       CommandGroup(name: "Preparing", subcommands: [DataCommand.self, ModelsCommand.self, Doctor.self, Bench.self]),
     ])

@@ -96,7 +96,7 @@ import Testing
     with(zeros([1])) { operands in
       let some = operands[0]
       var rank: Int64 = 0
-      var other = untouched
+      var (other, third) = (untouched, untouched)
       var has = true
       for status in [
         ct_unary(CT_NEG, some, nil), ct_empty([1], 1, CT_FLOAT32, cpu, nil), ct_full([1], 1, 0, CT_FLOAT32, cpu, nil),
@@ -104,7 +104,7 @@ import Testing
         ct_count(some, nil), ct_dtype_of(some, nil), ct_device_of(some, nil), ct_is_contiguous(some, nil), ct_data(some, nil),
         ct_item(some, nil), ct_storage_id(some, nil), ct_requires_grad(some, nil), ct_equal(some, some, nil),
         ct_sort(some, 0, true, nil, &other), ct_sort(some, 0, true, &other, nil), ct_topk(some, 1, 0, &other, nil),
-        ct_linears(some, [Self.weight(some)], 1, nil),
+        ct_linears(some, [Self.weight(some)], 1, nil), ct_svd(some, nil, &other, &third), ct_svd(some, &other, &third, nil),
         ct_quantize(some, nil, &other),
         ct_quantize(some, &other, nil), ct_expand_quantized(some, some, CT_FLOAT32, nil),
         ct_cached_attention(some, some, nil, some, 0, 1, nil),

@@ -25,6 +25,16 @@ import Testing
     }
   }
 
+  @Test func decompositionsThatCannotBe() {
+    with(zeros([3]), zeros([2, 2])) { operands in
+      var (u, s, vh) = (untouched, untouched, untouched)
+      #expect(ct_svd(operands[0], &u, &s, &vh) == CT_INVALID_ARGUMENT)
+      #expect(ct_fill_into(operands[1], .nan) == CT_OK)
+      #expect(ct_svd(operands[1], &u, &s, &vh) != CT_OK)
+      #expect(u.ctx == untouched.ctx && s.ctx == untouched.ctx && vh.ctx == untouched.ctx)
+    }
+  }
+
   @Test func cachesThatCannotBe() {
     // Two blocks of four tokens of one head with two features; a row in block 1.
     with(zeros([2, 1, 2, 4]), zeros([2, 1, 4, 2]), zeros([1, 1, 1, 2]), zeros([1, 1, 2])) { operands in

@@ -54,7 +54,7 @@ import Text
     #expect(result.errors.hasSuffix("holds files already; give another folder, or --force to write into this one\n"))
     let itself = try Program.run("merge", "--model", model, "--output", model, "--force", in: folder)
     #expect(itself.status == 1)
-    #expect(itself.errors.contains("is what is to be merged"))
+    #expect(itself.errors.contains("is what is read"))
   }
 
   @Test func aMergedHeadOfATiedModelIsWrittenApart() throws {

@@ -90,4 +90,10 @@ public final class GGUFModel: CheckpointSource {
       return try weight.to(dtype ?? file.info(source.name)?.dtype ?? .float32)
     }
   }
+
+  /// A tensor's bytes as they lie in the file, under its Hugging Face name. See ``CheckpointSource/withStoredBytes(of:_:)``.
+  public func withStoredBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+    guard let source = sources[name] else { throw absent(name) }
+    return try file.withStoredBytes(of: source.name, body)
+  }
 }

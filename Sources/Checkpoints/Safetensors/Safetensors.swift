@@ -17,14 +17,54 @@ public enum Safetensors {
   public static func write(
     _ tensors: [(String, Tensor)], metadata: [String: String]? = pyTorchMetadata, to url: URL
   ) throws {
-    let plan = try SafetensorsPlan(tensors.map { ($0.0, $0.1.shape, $0.1.dtype) }, metadata: metadata, path: url.path)
+    try write(tensors.map(PendingTensor.init), metadata: metadata, to: url)
+  }
+
+  /// The same of tensors that are made one by one, each when its turn comes: memory holds one of them.
+  ///
+  /// - Throws: besides, what making a tensor throws, and ``CheckpointError`` where one is not what was announced.
+  public static func write(
+    _ tensors: [PendingTensor], metadata: [String: String]? = pyTorchMetadata, to url: URL
+  ) throws {
+    let plan = try SafetensorsPlan(tensors.map { ($0.name, $0.shape, $0.dtype) }, metadata: metadata, path: url.path)
     try AtomicFile.write(to: url) { sink in
       try sink.write(plan.header)
       for index in plan.order {
-        try tensors[index].1.withUnsafeBytes { try sink.write($0) }
+        let (pending, tensor) = (tensors[index], try tensors[index].make())
+        guard tensor.shape == pending.shape, tensor.dtype == pending.dtype else {
+          throw CheckpointError(
+            .malformed, at: url.path, in: "tensor “\(pending.name)”",
+            "was announced as \(pending.shape) \(pending.dtype.rawValue) and is \(tensor.summary)")
+        }
+        try tensor.withUnsafeBytes { try sink.write($0) }
       }
     }
   }
+}
+
+/// A tensor that is about to be written and made when its turn comes.
+public struct PendingTensor {
+  /// Its name in the file.
+  public let name: String
+  /// Sizes, outermost first.
+  public let shape: [Int]
+  /// The element type.
+  public let dtype: DType
+  /// Makes it; called once for each time it is written.
+  public let make: () throws -> Tensor
+
+  /// A tensor of known shape and type that `make` will give.
+  public init(_ name: String, shape: [Int], dtype: DType, make: @escaping () throws -> Tensor) {
+    (self.name, self.shape, self.dtype, self.make) = (name, shape, dtype, make)
+  }
+
+  /// A tensor that is there.
+  public init(_ name: String, _ tensor: Tensor) {
+    self.init(name, shape: tensor.shape, dtype: tensor.dtype) { tensor }
+  }
+
+  /// The bytes of its elements.
+  public var byteCount: Int { shape.reduce(1, *) * dtype.byteSize }
 }
 
 /// The layout of a file about to be written: the order of the tensors and the header's bytes.

@@ -39,10 +39,19 @@ public final class SafetensorsFile: CheckpointSource {
       throw CheckpointError(
         .unsupported, at: path, in: "tensor “\(name)”", "elements of type \(entry.type.rawValue) cannot be loaded")
     }
-    let start = header.dataStart + entry.range.lowerBound
-    let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[start..<start + entry.range.count])
-    let tensor = try MappedTensor.make(bytes, shape: entry.shape, dtype: stored, owner: file)
+    let tensor = try MappedTensor.make(bytes(of: entry), shape: entry.shape, dtype: stored, owner: file)
     return dtype == nil || dtype == stored ? tensor : try tensor.to(dtype ?? stored)
+  }
+
+  /// A tensor's bytes as they lie in the file. See ``CheckpointSource/withStoredBytes(of:_:)``.
+  public func withStoredBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+    guard let entry = header.entries[name] else { throw absent(name) }
+    return try withExtendedLifetime(file) { try body(bytes(of: entry)) }
+  }
+
+  private func bytes(of entry: SafetensorsHeader.Entry) -> UnsafeRawBufferPointer {
+    let start = header.dataStart + entry.range.lowerBound
+    return UnsafeRawBufferPointer(rebasing: file.bytes[start..<start + entry.range.count])
   }
 }
 

@@ -25,14 +25,26 @@ extension Safetensors {
     _ tensors: [(String, Tensor)], metadata: [String: String]? = pyTorchMetadata, inFolder folder: URL,
     shardByteLimit: Int = defaultShardByteLimit
   ) throws -> [String] {
-    let sizes = tensors.map { $0.1.shape.reduce(1, *) * $0.1.dtype.byteSize }
+    try write(tensors.map(PendingTensor.init), metadata: metadata, inFolder: folder, shardByteLimit: shardByteLimit)
+  }
+
+  /// The same of tensors that are made one by one, each when its turn comes: memory holds one of them.
+  ///
+  /// - Returns: the names of the files written, the index last.
+  /// - Throws: besides, what making a tensor throws.
+  @discardableResult
+  public static func write(
+    _ tensors: [PendingTensor], metadata: [String: String]? = pyTorchMetadata, inFolder folder: URL,
+    shardByteLimit: Int = defaultShardByteLimit
+  ) throws -> [String] {
+    let sizes = tensors.map(\.byteCount)
     let shards = split(sizes, limit: shardByteLimit)
     var written: [String] = []
     var weightMap: OrderedDictionary<String, JSON> = [:]
     for (number, shard) in shards.enumerated() {
       let file = shards.count == 1 ? "model.safetensors" : shardName(number + 1, of: shards.count)
       try write(Array(tensors[shard]), metadata: metadata, to: folder.appendingPathComponent(file))
-      for (name, _) in tensors[shard] {
+      for name in tensors[shard].map(\.name) {
         guard weightMap.updateValue(.string(file), forKey: name) == nil else {
           throw CheckpointError(.malformed, at: folder.path, in: "tensor “\(name)”", "comes twice")
         }
@@ -41,7 +53,7 @@ extension Safetensors {
     }
     if shards.count > 1 {
       weightMap.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-      let parameters = tensors.reduce(0) { $0 + $1.1.shape.reduce(1, *) }
+      let parameters = tensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
       let index: JSON = [
         "metadata": ["total_parameters": .int(parameters), "total_size": .int(sizes.reduce(0, +))],
         "weight_map": .object(weightMap),

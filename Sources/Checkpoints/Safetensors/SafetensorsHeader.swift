@@ -72,6 +72,8 @@ struct SafetensorsHeader {
   }
 
   private func freeText(_ metadata: JSON) throws(CheckpointError) -> [String: String] {
+    // mlx writes null where it has nothing to say.
+    if metadata.isNull { return [:] }
     guard let members = metadata.object else { throw wrong("“__metadata__” is not an object") }
     var texts: [String: String] = [:]
     for (key, value) in members {

@@ -62,5 +62,11 @@ public final class ShardedSafetensors: CheckpointSource {
     return try shard.tensor(name, as: dtype)
   }
 
+  /// A tensor's bytes as they lie in the file that holds it. See ``CheckpointSource/withStoredBytes(of:_:)``.
+  public func withStoredBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+    guard let shard = shard(name) else { throw absent(name) }
+    return try shard.withStoredBytes(of: name, body)
+  }
+
   private func shard(_ name: String) -> SafetensorsFile? { fileOf[name].flatMap { shards[$0] } }
 }

@@ -33,14 +33,28 @@ public struct MergedModel {
 
   /// The model's folder or .gguf file.
   public let source: URL
-  /// Adapter folders, or folders of runs that hold one; the last applies last.
-  public let adapters: [String]
+  /// The adapters; the last applies last.
+  public let adapters: [WeightedAdapter]
   /// The element type to write; nil for that of the source, bfloat16 where that is quantized.
   public let dtype: DType?
+  /// The most bytes of tensors in one file; a larger tensor gets a file of its own.
+  public let shardByteLimit: Int
+  /// Whether adapters that were trained on other weights are taken, too.
+  public let anyBase: Bool
 
   /// A merge of given parts.
-  public init(source: URL, adapters: [String], dtype: DType? = nil) {
+  public init(
+    source: URL, weighted adapters: [WeightedAdapter], dtype: DType? = nil,
+    shardByteLimit: Int = Safetensors.defaultShardByteLimit,
+    anyBase: Bool = false
+  ) {
     (self.source, self.adapters, self.dtype) = (source, adapters, dtype)
+    (self.shardByteLimit, self.anyBase) = (shardByteLimit, anyBase)
+  }
+
+  /// The same of adapters with a weight of 1: their folders, or folders of runs that hold one.
+  public init(source: URL, adapters: [String], dtype: DType? = nil) {
+    self.init(source: source, weighted: adapters.map { WeightedAdapter($0) }, dtype: dtype)
   }
 
   /// Merges, writes and reads back.
@@ -57,7 +71,8 @@ public struct MergedModel {
   public func write(
     to folder: URL, replacing: Bool = false, options: ModelOptions = ModelOptions(), say: (String) -> Void = { _ in }
   ) throws -> Report {
-    try refuse(folder, replacing: replacing)
+    try OutputFolder(url: folder).check(
+      inputs: [source] + adapters.map { URL(filePath: $0.folder) }, replacing: replacing, for: "the model")
     var options = options
     options.dtype = .float32
     say("reading \(source.path)")
@@ -65,7 +80,8 @@ public struct MergedModel {
     let dtype = dtype ?? Self.storedDType(files.weights)
     let (expected, model) = try merged(options, say: say)
     say("writing \(folder.path)")
-    let (written, notes) = try ModelExport(source: source, files: files, dtype: dtype).write(model, to: folder)
+    let export = ModelExport(source: source, files: files, dtype: dtype, shardByteLimit: shardByteLimit)
+    let (written, notes) = try export.write(model, to: folder)
     say("reading it back")
     let check = try check(folder, against: expected, options: options)
     guard dtype != .float32 || check.maxDifference <= 1e-3 * (1 + check.maxScore) else {
@@ -75,26 +91,10 @@ public struct MergedModel {
     return Report(files: written, dtype: dtype, check: check, notes: notes)
   }
 
-  private func refuse(_ folder: URL, replacing: Bool) throws(RecipeError) {
-    let inputs = [source] + adapters.map { URL(filePath: $0) }
-    let target = folder.standardizedFileURL.resolvingSymlinksInPath().path
-    guard !inputs.contains(where: { $0.standardizedFileURL.resolvingSymlinksInPath().path == target }) else {
-      throw RecipeError("\(folder.path) is what is to be merged; give another folder for the result")
-    }
-    var isFolder: ObjCBool = true
-    guard !FileManager.default.fileExists(atPath: folder.path, isDirectory: &isFolder) || isFolder.boolValue else {
-      throw RecipeError("\(folder.path) is a file, and the model needs a folder; name another one")
-    }
-    let entries = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-    guard entries.isEmpty || replacing else {
-      throw RecipeError("\(folder.path) holds files already; give another folder, or --force to write into this one")
-    }
-  }
-
   /// The model after merging, and the scores it has to give.
   private func merged(_ options: ModelOptions, say: (String) -> Void) throws -> (scores: [Float], model: any CausalLM) {
     let weights = try ModelWeights(source, options: options)
-    try weights.load(adapters: adapters)
+    try weights.load(weighted: adapters, anyBase: anyBase)
     let expected = try scores(weights.model)
     say(adapters.isEmpty ? "no adapters to merge" : "merging \(weights.adapters.active.joined(separator: ", "))")
     try weights.adapters.mergeAndUnload()

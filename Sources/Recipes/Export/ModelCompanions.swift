@@ -6,11 +6,12 @@ import Text
 /// The files beside a model's weights: tokenizer, chat template, sampling defaults.
 struct ModelCompanions {
   let source: URL
-  let files: ModelFiles
+  /// The model in `source`; nil for a folder that holds none.
+  let files: ModelFiles?
   /// What could not be written and why.
   private(set) var notes: [String] = []
 
-  init(source: URL, files: ModelFiles) { (self.source, self.files) = (source, files) }
+  init(source: URL, files: ModelFiles?) { (self.source, self.files) = (source, files) }
 
   /// Files of a Hugging Face folder that go along unchanged.
   private static let names = [
@@ -48,7 +49,7 @@ struct ModelCompanions {
 
   private mutating func convert(to folder: URL) throws -> [String] {
     var contents: OrderedDictionary<String, String> = [:]
-    if let config = files.generationConfig { contents["generation_config.json"] = config.text(.pretty) + "\n" }
+    if let config = files?.generationConfig { contents["generation_config.json"] = config.text(.pretty) + "\n" }
     let tokenizer = try TokenizerFiles(source)
     for (name, template) in tokenizer.chatTemplates {
       contents[name == "default" ? "chat_template.jinja" : "additional_chat_templates/\(name).jinja"] = template
@@ -57,7 +58,7 @@ struct ModelCompanions {
       let vocabulary = try metadata.vocabulary()
       do {
         contents["tokenizer.json"] = try vocabulary.tokenizerJSON()
-        let context = files.config["max_position_embeddings"]?.int ?? files.config["n_positions"]?.int
+        let context = files?.config["max_position_embeddings"]?.int ?? files?.config["n_positions"]?.int
         contents["tokenizer_config.json"] = try vocabulary.tokenizerConfigJSON(contextLength: context).text(.pretty) + "\n"
       } catch {
         notes.append("no tokenizer was written: \(error). Copy tokenizer.json and tokenizer_config.json from the original model")

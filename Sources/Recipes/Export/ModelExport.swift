@@ -13,6 +13,8 @@ struct ModelExport {
   let files: ModelFiles
   /// The element type to write.
   let dtype: DType
+  /// The most bytes of tensors in one file; a larger tensor gets a file of its own.
+  var shardByteLimit = Safetensors.defaultShardByteLimit
 
   /// Writes weights, tokenizer, templates and sampling defaults. `config.json` comes last, so that a folder which has one is whole.
   ///
@@ -24,10 +26,11 @@ struct ModelExport {
     // An adapter on the head, or of it, parts it from the token table.
     let isTied = model.isTied && (model.head as? Linear).map { $0.weight.sharesStorage(with: model.embedding.weight) } ?? false
     let tensors = model.parameters().filter { !(isTied && $0.path == "lm_head.weight") }
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let config = folder.appending(path: "config.json")
-    if FileManager.default.fileExists(atPath: config.path) { try FileManager.default.removeItem(at: config) }
-    var written = try Safetensors.write(try tensors.map { ($0.path, try $0.value.to(dtype)) }, inFolder: folder)
+    try OutputFolder(url: folder).begin(sealedBy: config.lastPathComponent)
+    var written = try Safetensors.write(
+      tensors.map { path, _, value in PendingTensor(path, shape: value.shape, dtype: dtype) { try value.to(dtype) } },
+      inFolder: folder, shardByteLimit: shardByteLimit)
     var companions = ModelCompanions(source: source, files: files)
     written += try companions.write(to: folder)
     try AtomicFile.write(configJSON(isTied: isTied).text(.pretty) + "\n", to: config)

@@ -44,9 +44,20 @@ public final class LoadedModel {
 
   /// Installs saved adapters; the ones given last apply last, all together.
   ///
-  /// - Parameter folders: adapter folders, or folders of runs that hold one.
-  /// - Throws: what ``ModelWeights/load(adapters:)`` throws.
-  public func load(adapters folders: [String]) throws { try weights.load(adapters: folders) }
+  /// - Parameters:
+  ///   - folders: adapter folders, or folders of runs that hold one.
+  ///   - anyBase: take adapters that were trained on other weights, too.
+  /// - Throws: what ``ModelWeights/load(adapters:anyBase:)`` throws.
+  public func load(adapters folders: [String], anyBase: Bool = false) throws {
+    try weights.load(adapters: folders, anyBase: anyBase)
+  }
+
+  /// The same with a weight for each.
+  ///
+  /// - Throws: what ``ModelWeights/load(weighted:anyBase:)`` throws.
+  public func load(weighted sources: [WeightedAdapter], anyBase: Bool = false) throws {
+    try weights.load(weighted: sources, anyBase: anyBase)
+  }
 
   /// The ids at which an answer ends: those the model's files list, and the tokenizer's end of text.
   static func stopTokens(_ files: ModelFiles, tokenizer: BPETokenizer) -> Set<Int32> {

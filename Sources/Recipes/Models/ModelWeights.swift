@@ -79,25 +79,56 @@ public final class ModelWeights {
   /// The folder or file it came from.
   public var path: String { files.path }
 
+  /// What tells these weights from others; found once, when an adapter that names its base is loaded.
+  private lazy var baseRecord = Result { try files.baseRecord(dtype: model.dtype.rawValue) }
+
+  /// What an adapter that is trained on these weights notes of them.
+  ///
+  /// - Throws: what reading them throws.
+  public func recordBase() throws -> AdapterRecord.Base { try baseRecord.get() }
+
+  /// Refuses an adapter that was trained on other weights than these, by what it noted of them; one that noted nothing passes.
+  ///
+  /// - Throws: ``RecipeError`` that names both bases.
+  public func refuseOtherBase(ofAdapterIn folder: URL) throws {
+    guard let noted = try AdapterRecord(readingFrom: folder)?.base else { return }
+    let own = try recordBase()
+    guard noted.fingerprint != own.fingerprint else { return }
+    let format = { (base: AdapterRecord.Base) in base.quantization.map { "quantized as \($0)" } ?? "not quantized" }
+    throw RecipeError(
+      "the adapter \(folder.path) was trained on another base than \(path): on \(noted.fingerprint) (\(format(noted))), and "
+        + "this is \(own.fingerprint) (\(format(own))). Give the model it was trained on; --any-base uses it here all the same")
+  }
+
   /// Installs saved adapters; the ones given last apply last, all together.
   ///
-  /// - Parameter folders: adapter folders, or folders of runs that hold one.
+  /// - Parameters:
+  ///   - folders: adapter folders, or folders of runs that hold one.
+  ///   - anyBase: take adapters that were trained on other weights, too.
   /// - Throws: ``RecipeError`` where a folder holds no adapter or one that does not fit; `CheckpointError` for damaged files.
-  public func load(adapters folders: [String]) throws {
-    var names: [String] = []
-    for folder in folders {
-      let url = try Self.adapterFolder(folder)
-      let base = url.lastPathComponent.replacing(".", with: "_")
-      let name = names.contains(base) ? "\(base)_\(names.count)" : base
+  public func load(adapters folders: [String], anyBase: Bool = false) throws {
+    try load(weighted: folders.map { WeightedAdapter($0) }, anyBase: anyBase)
+  }
+
+  /// The same with a weight for each.
+  ///
+  /// - Throws: besides, `TunerError` for an adapter that cannot have its weight.
+  public func load(weighted sources: [WeightedAdapter], anyBase: Bool = false) throws {
+    var uses: [AdapterUse] = []
+    for source in sources {
+      let url = try Self.adapterFolder(source.folder)
+      if !anyBase { try refuseOtherBase(ofAdapterIn: url) }
+      let base = AdapterPlaces.name(of: url).replacing(".", with: "_")
+      let name = uses.contains { $0.name == base } ? "\(base)_\(uses.count)" : base
       do {
         try AdapterFolder.load(url, into: adapters, named: name)
       } catch let error as TunerError {
         let base = try AdapterFolder.baseModel(url).map { "; it was made for the model “\($0)”" } ?? ""
         throw RecipeError("the adapter does not fit \(path): \(error)\(base)")
       }
-      names.append(name)
+      uses.append(AdapterUse(name, weight: source.weight))
     }
-    if !names.isEmpty { try adapters.activate(names) }
+    if !uses.isEmpty { try adapters.activate(uses: uses) }
   }
 
   /// The folder with the adapter that a user means: that folder itself, or the folder of a run that holds it as `adapter`.

@@ -42,6 +42,8 @@ public struct TunePlan: Sendable {
 public final class TuneRun {
   /// The recipe.
   public let recipe: Recipe
+  /// Whether an adapter to start from, or a run to go on with, may be another base's.
+  public var anyBase = false
   private let folder: RunFolder
   private let store: ModelStore
 
@@ -101,8 +103,10 @@ public final class TuneRun {
       throw RecipeError("there is no objective “\(recipe.objective)”")
     }
     try folder.prepare(recipe: recipe.yaml, resuming: resuming)
+    let part = adapter.tunedPart(
+      base: recipe.model, record: AdapterRecord(base: try model.weights.recordBase()), anyBase: anyBase)
     let trainer = try Trainer(
-      model: model.model, part: adapter.tunedPart(base: recipe.model), objective: recorder(objective),
+      model: model.model, part: part, objective: recorder(objective),
       loader: try loader(data.training), evalSamples: data.evaluation?.samples ?? [], options: recipe.train.options,
       output: output,
       shouldStop: shouldStop, observe: observe)
@@ -114,7 +118,7 @@ public final class TuneRun {
     announce(plan)
     let result = try trainer.run(resuming: resuming)
     try adapter.setTrainable(false)
-    try write(adapter, of: model, from: url)
+    try write(part, of: model, from: url)
     let summary = TuneResult(plan: plan, training: result, folder: resultFolder, model: model)
     try AtomicFile.write(RunReport(recipe: recipe, result: summary).html, to: output.appending(path: "report.html"))
     return summary
@@ -135,8 +139,8 @@ public final class TuneRun {
   }
 
   /// Writes what the run came to: an adapter, or a model in the element type of the one it started from.
-  private func write(_ adapter: Adapter, of model: LoadedModel, from source: URL) throws {
-    guard tunesModel else { return try AdapterFolder.save(adapter, base: recipe.model, to: resultFolder) }
+  private func write(_ part: any TunedPart, of model: LoadedModel, from source: URL) throws {
+    guard tunesModel else { return try part.save(to: resultFolder) }
     let files = model.weights.files
     let export = ModelExport(source: source, files: files, dtype: MergedModel.storedDType(files.weights))
     _ = try export.write(model.model, to: resultFolder)
@@ -144,7 +148,9 @@ public final class TuneRun {
 
   private func install(in model: LoadedModel) throws -> Adapter {
     guard let folder = recipe.method.initFrom else { return try model.adapters.add(recipe.method.settings) }
-    return try AdapterFolder.load(URL(filePath: folder), into: model.adapters)
+    let url = URL(filePath: folder)
+    if !anyBase { try model.weights.refuseOtherBase(ofAdapterIn: url) }
+    return try AdapterFolder.load(url, into: model.adapters)
   }
 
   private func loader(_ dataset: EncodedDataset) throws -> DataLoader {

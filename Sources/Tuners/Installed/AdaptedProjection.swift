@@ -55,6 +55,9 @@ final class ProjectionPart: AdapterPart {
 
   func activate(_ on: Bool) { projection.activate(name, on) }
 
+  /// Says how strongly it takes part while it is active.
+  func weigh(_ weight: Double) { projection.weigh(name, weight) }
+
   func remove() {
     projection.remove(name)
     if projection.deltas.isEmpty { slot.value = projection.base }
@@ -71,6 +74,10 @@ public final class AdaptedProjection: Module, Projection {
   @NamedChildren("adapters", asModule: { $0 }) public private(set) var deltas: [(name: String, module: any AdapterDelta)]
   /// The adapters that take part, in this order.
   public private(set) var active: [String] = []
+  /// How strongly those take part that do not with 1.
+  private var weights: [String: Double] = [:]
+  /// Which of them work on which rows; nil where those that are active work on all.
+  var routing: AdapterRouting?
 
   /// Wraps `base`, with no delta yet.
   public init(_ base: any Projection) {
@@ -89,13 +96,23 @@ public final class AdaptedProjection: Module, Projection {
     active = active.filter { $0 != name }
   }
 
-  /// Lets an adapter take part after those that do already, or no longer.
-  func activate(_ name: String, _ on: Bool) { active = active.filter { $0 != name } + (on ? [name] : []) }
+  /// Lets an adapter take part, as strongly as it was trained, after those that do already, or no longer.
+  func activate(_ name: String, _ on: Bool) {
+    active = active.filter { $0 != name } + (on ? [name] : [])
+    weights[name] = nil
+  }
+
+  /// Says how strongly an adapter takes part.
+  func weigh(_ name: String, _ weight: Double) { weights[name] = weight }
 
   /// The delta of an adapter.
   public func delta(_ name: String) -> (any AdapterDelta)? { deltas.first { $0.name == name }?.module }
 
-  private var activeDeltas: [any AdapterDelta] { active.compactMap(delta) }
+  private var activeDeltas: [ActiveDelta] { activeDeltas(active.map { AdapterUse($0, weight: weights[$0] ?? 1) }) }
+
+  private func activeDeltas(_ uses: [AdapterUse]) -> [ActiveDelta] {
+    uses.compactMap { use in delta(use.name).map { ActiveDelta(delta: $0, weight: use.weight) } }
+  }
 
   /// Features that go in.
   public var inputSize: Int { base.inputSize }
@@ -108,7 +125,14 @@ public final class AdaptedProjection: Module, Projection {
 
   /// The base's output changed by the active deltas, each seeing the one before as its base.
   public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
-    let deltas = activeDeltas
+    if let routing { return try routing.forward(x, through: base, deltas: activeDeltas) }
+    return try Self.forward(x, through: base, activeDeltas)
+  }
+
+  /// The output of `base` changed by deltas, each seeing the one before as its base.
+  static func forward(
+    _ x: Tensor, through base: any Projection, _ deltas: [ActiveDelta]
+  ) throws(TorchError) -> Tensor {
     switch deltas.count {
     case 0: return try base.forward(x)
     case 1: return try deltas[0].forward(x, through: base)
@@ -118,6 +142,7 @@ public final class AdaptedProjection: Module, Projection {
 
   /// The base's numbers, with the update of the one active delta that is one.
   public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
+    guard routing == nil else { return nil }
     let deltas = activeDeltas
     if deltas.isEmpty { return try base.linearWeight(for: dtype) }
     guard deltas.count == 1, let update = try deltas[0].lowRankUpdate() else { return nil }
@@ -143,9 +168,9 @@ public final class AdaptedProjection: Module, Projection {
 /// A projection as a later delta sees it: with the earlier ones already at work.
 private final class ChainedProjection: Module, Projection {
   private let base: any Projection
-  private let delta: any AdapterDelta
+  private let delta: ActiveDelta
 
-  init(_ base: any Projection, _ deltas: ArraySlice<any AdapterDelta>) {
+  init(_ base: any Projection, _ deltas: ArraySlice<ActiveDelta>) {
     self.base = deltas.count > 1 ? ChainedProjection(base, deltas.dropLast()) : base
     delta = deltas[deltas.endIndex - 1]
   }

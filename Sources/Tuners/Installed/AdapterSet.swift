@@ -6,9 +6,13 @@ public final class AdapterSet {
   /// The model they are installed in.
   public let model: any CausalLM
   /// The adapters in order of installation.
-  public private(set) var adapters: [Adapter] = []
+  public internal(set) var adapters: [Adapter] = []
   /// The names of those at work, in the order they apply.
-  public private(set) var active: [String] = []
+  public var active: [String] { uses.map(\.name) }
+  /// Those at work, in the order they apply, each with its weight.
+  public internal(set) var uses: [AdapterUse] = []
+  /// What stood in the model before ``merge()``; nil where nothing is merged.
+  var unmerged: UnmergedModel?
 
   /// No adapters yet. Every parameter of `model` stops taking gradients.
   public init(_ model: any CausalLM) throws(TorchError) {
@@ -29,19 +33,20 @@ public final class AdapterSet {
   @discardableResult
   public func add(_ method: any TuningMethod, named name: String = "default", strict: Bool = true) throws -> Adapter {
     guard self[name] == nil else { throw TunerError("there is an adapter “\(name)” already; give this one another name") }
+    try refuseWhileMerged()
     guard !name.isEmpty, !name.contains(".") else {
       throw TunerError("“\(name)” is no name for an adapter: it must not hold a dot")
     }
-    let before = active
+    let before = uses
     // Biases and whole modules are copied from the base, not from another adapter's own.
-    try activate([])
+    try activate(uses: [])
     do {
       let adapter = try method.install(in: model, named: name, strict: strict)
       adapters.append(adapter)
       try activate([name])
       return adapter
     } catch {
-      try activate(before)
+      try activate(uses: before)
       throw error
     }
   }
@@ -49,24 +54,84 @@ public final class AdapterSet {
   /// Makes exactly these adapters work, in this order.
   ///
   /// - Throws: ``TunerError`` for a name that is not installed, or where two would replace the same parameter.
-  public func activate(_ names: [String]) throws(TunerError) {
+  public func activate(_ names: [String]) throws(TunerError) { try activate(uses: names.map { AdapterUse($0) }) }
+
+  /// Makes exactly these adapters work, in this order, each with its weight. Nothing is loaded or copied.
+  ///
+  /// - Throws: ``TunerError`` for a name that is not installed or comes twice, a weight that is no number or that an adapter cannot
+  ///   have, or where two would replace the same parameter.
+  public func activate(uses: [AdapterUse]) throws(TunerError) {
+    try refuseWhileMerged()
+    let chosen = try chosen(uses)
+    try refuseConflicts(chosen)
+    for part in adapters.flatMap(\.parts) where !part.isPermanent { part.activate(false) }
+    for (adapter, use) in zip(chosen, uses) {
+      for part in adapter.parts {
+        part.activate(true)
+        if use.weight != 1 { (part as? ProjectionPart)?.weigh(use.weight) }
+      }
+    }
+    self.uses = uses
+  }
+
+  private func chosen(_ uses: [AdapterUse]) throws(TunerError) -> [Adapter] {
     var chosen: [Adapter] = []
-    for name in names {
-      guard let adapter = self[name] else {
-        throw TunerError("there is no adapter “\(name)”; installed are \(adapters.map(\.name).joined(separator: ", "))")
+    for use in uses {
+      guard let adapter = self[use.name] else {
+        throw TunerError("there is no adapter “\(use.name)”; installed are \(adapters.map(\.name).joined(separator: ", "))")
+      }
+      guard !chosen.contains(where: { $0 === adapter }) else {
+        throw TunerError("the adapter “\(use.name)” is asked for twice; give it one weight")
+      }
+      guard use.weight.isFinite else { throw TunerError("the weight of “\(use.name)” is \(use.weight), which is no number") }
+      if use.weight != 1, let path = unweighable(adapter) {
+        throw TunerError(
+          "the adapter “\(use.name)” brings its own “\(path)” and cannot take part with a weight of \(use.weight); use it with 1")
       }
       chosen.append(adapter)
     }
-    try refuseConflicts(chosen)
-    for part in adapters.flatMap(\.parts) where !part.isPermanent { part.activate(false) }
-    for part in chosen.flatMap(\.parts) { part.activate(true) }
-    active = names
+    return chosen
+  }
+
+  /// What an adapter changes that is no projection: it can neither have a weight nor be for some rows alone.
+  private func unweighable(_ adapter: Adapter) -> String? {
+    adapter.parts.lazy.filter { !($0 is ProjectionPart) }.compactMap { $0.replaced.first ?? $0.trained.first?.path }.first
+  }
+
+  /// Runs `body` with adapters of their own at work for each request; those of before come back even if it throws.
+  ///
+  /// - Parameters:
+  ///   - requests: the adapters of each request; none for the base alone.
+  ///   - body: generates or scores with the routing it is given, which has to be told whose rows pass.
+  /// - Throws: ``TunerError`` where an adapter cannot work on some rows alone; what `body` throws.
+  public func routing<Result>(_ requests: [[AdapterUse]], _ body: (AdapterRouting) throws -> Result) throws -> Result {
+    for uses in requests { try refuseWhole(try chosen(uses)) }
+    let before = uses
+    try refuseWithoutBase(active)
+    try activate(uses: [])
+    let routing = AdapterRouting(requests, device: model.device)
+    let projections = model.projections().compactMap { $0.slot.value as? AdaptedProjection }
+    for projection in projections { projection.routing = routing }
+    defer { for projection in projections { projection.routing = nil } }
+    let result = Swift.Result { try body(routing) }
+    try activate(uses: before)
+    return try result.get()
+  }
+
+  /// Refuses adapters that change more than projections inside the layers: what they change is one for all rows.
+  private func refuseWhole(_ chosen: [Adapter]) throws(TunerError) {
+    for adapter in chosen {
+      guard let path = unweighable(adapter) ?? adapter.deltas.first(where: { $0.path == "lm_head" })?.path else { continue }
+      throw TunerError(
+        "the adapter “\(adapter.name)” changes “\(path)”, which is one for all requests of a batch; give its requests in a file of "
+          + "their own, with no “adapter” on the lines")
+    }
   }
 
   /// Takes an adapter out of the model.
   public func remove(_ name: String) throws(TunerError) {
     try refuseWithoutBase([name])
-    try activate(active.filter { $0 != name })
+    try activate(uses: uses.filter { $0.name != name })
     for part in self[name]?.parts ?? [] { part.remove() }
     adapters.removeAll { $0.name == name }
   }
@@ -91,42 +156,16 @@ public final class AdapterSet {
 
   /// Runs `body` on the base alone, as a reference policy does; the adapters come back even if it throws.
   public func withAdaptersDisabled<Result>(_ body: () throws -> Result) throws -> Result {
-    let before = active
-    try refuseWithoutBase(before)
-    try activate([])
+    let before = uses
+    try refuseWithoutBase(active)
+    try activate(uses: [])
     do {
       let result = try body()
-      try activate(before)
+      try activate(uses: before)
       return result
     } catch {
-      try activate(before)
+      try activate(uses: before)
       throw error
     }
-  }
-
-  /// Folds the adapters at work into the model's own weights and takes all adapters out.
-  ///
-  /// Each changed projection is a new one, so the base's tensors stay untouched for whoever holds them.
-  ///
-  /// - Throws: ``TunerError`` where an adapter does what no weights can; the model is as before then.
-  public func mergeAndUnload() throws {
-    var commits: [() -> Void] = []
-    for (_, slot) in model.projections() {
-      guard let adapted = slot.value as? AdaptedProjection else { continue }
-      let merged = try adapted.merged()
-      commits.append { slot.value = merged }
-    }
-    for part in active.compactMap({ self[$0] }).flatMap(\.parts) { commits.append(try part.merge()) }
-    for (_, embedding) in model.embeddings() where !embedding.deltas.isEmpty {
-      let table = try embedding.mergedTable()
-      commits.append {
-        embedding.weight = table
-        (embedding.deltas, embedding.active) = ([], [])
-      }
-    }
-    commits.forEach { $0() }
-    for parameter in model.parameters() { try parameter.value.setRequiresGradient(false) }
-    adapters = []
-    active = []
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import Foundation
 import Generation
 import NN
@@ -14,6 +15,9 @@ struct Generate: ParsableCommand {
       sampling options the model's generation_config.json decides, where it asks for sampling; else the likeliest token is \
       taken each time. Ctrl-C ends the answer, a second one the program.
 
+      With --input, each line {"prompt": …, "system": …, "adapter": …} of a file is answered with a line of JSON, several at a \
+      time. “adapter” names those of the --adapter that answer: a name, a list, {name: weight}, or null for none.
+
       Example:
         attune generate --model smollm2 --prompt "Name three colours."
       """)
@@ -23,7 +27,15 @@ struct Generate: ParsableCommand {
   @Option(
     name: .shortAndLong, parsing: .unconditional,
     help: "The prompt; “-” reads it from standard input, without its last line end.")
-  var prompt: String
+  var prompt: String?
+
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("A file of prompts, one a line as JSON; “-” for standard input.", valueName: "file"))
+  var input: String?
+
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Where the answers to --input go (default: standard output).", valueName: "file"))
+  var output: String?
 
   @Option(parsing: .unconditional, help: ArgumentHelp("What the system says before the prompt.", valueName: "text"))
   var system: String?
@@ -41,11 +53,14 @@ struct Generate: ParsableCommand {
   @OptionGroup var machine: MachineArguments
 
   func validate() throws {
+    if (prompt == nil) == (input == nil) { throw ValidationError("give --prompt or --input, and one of them only") }
+    if input != nil, system != nil { throw ValidationError("--system is for --prompt; with --input each line has its own") }
+    if output != nil, input == nil { throw ValidationError("--output is for --input") }
     if raw, system != nil { throw ValidationError("--system needs the chat template, which --raw leaves out; drop one of them") }
   }
 
   func run() throws {
-    let prompt = try promptText()
+    guard let prompt = try promptText() else { return try answerFile() }
     let loaded = try model.load(machine, quantization: weights.quantize)
     let tokens = try tokens(of: prompt, loaded)
     let settings = sampling.settings(for: loaded.generationConfig, endTokens: loaded.stopTokens)
@@ -56,7 +71,31 @@ struct Generate: ParsableCommand {
     try StopSignal.check()
   }
 
-  private func promptText() throws -> String {
+  /// Answers each line of a file.
+  private func answerFile() throws {
+    let requests = try GenerateRequests(input ?? "-")
+    if let output, let input, output != "-",
+      URL(filePath: output).resolvingSymlinksInPath() == URL(filePath: input).resolvingSymlinksInPath()
+    {
+      throw CommandError("--output: \(output) is the input, which the answers would replace; name another file")
+    }
+    let loaded = try model.load(machine, quantization: weights.quantize)
+    let settings = sampling.settings(for: loaded.generationConfig, endTokens: loaded.stopTokens)
+    let timing = try StopSignal.handling {
+      guard let output, output != "-" else {
+        return try requests.run(loaded, settings, raw: raw) { try Terminal.output.write($0) }
+      }
+      return try AtomicFile.write(to: URL(filePath: output)) { sink in
+        let timing = try requests.run(loaded, settings, raw: raw) { try sink.write($0) }
+        try StopSignal.check()
+        return timing
+      }
+    }
+    Log.note(timing.summary)
+    try StopSignal.check()
+  }
+
+  private func promptText() throws -> String? {
     guard prompt == "-" else { return prompt }
     let text = try TextInput.read("-")
     return text.hasSuffix("\n") ? String(text.dropLast()) : text

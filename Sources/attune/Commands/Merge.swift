@@ -25,6 +25,8 @@ struct Merge: ParsableCommand {
   @Flag(help: "Write into a folder that holds files; those of the same names are replaced.")
   var force = false
 
+  @OptionGroup var shards: ShardArguments
+
   @Flag(help: "Print one JSON object: files, dtype, and how exact the result is.")
   var json = false
 
@@ -32,7 +34,9 @@ struct Merge: ParsableCommand {
 
   func run() throws {
     let source = try ModelStore.standard.resolve(model.model.name)
-    let merge = MergedModel(source: source, adapters: model.adapter, dtype: machine.dtype.dtype)
+    let merge = MergedModel(
+      source: source, weighted: model.adapter, dtype: machine.dtype.dtype, shardByteLimit: shards.maxShardSize.bytes,
+      anyBase: model.anyBase)
     let report = try merge.write(to: URL(filePath: output), replacing: force, options: machine.options, say: Log.note)
     for note in report.notes { Log.line("note: \(note)") }
     try Terminal.output.write(json ? self.json(report).text(.pretty) + "\n" : words(report))

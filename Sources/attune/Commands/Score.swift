@@ -12,7 +12,8 @@ struct Score: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Give the log-probability of each token of given texts.",
     discussion: """
-      A line of the input is {"text": …} or {"tokens": […]}; other keys are left alone, empty lines are skipped. For each of \
+      A line of the input is {"text": …} or {"tokens": […]}; other keys are left alone, empty lines are skipped. “adapter” \
+      names those of the --adapter that it is scored with: a name, a list, {name: weight}, or null for none. For each of \
       them the output has a line {"tokens": […], "logprobs": [null, …]}: ln p(token i | tokens before it). No special tokens \
       are added. The output file appears when all of it is written.
 
@@ -46,12 +47,13 @@ struct Score: ParsableCommand {
     let weights = try model.loadWeights(machine)
     let rows = try lines.map { try $0.row(tokenizer) }
     try check(rows, against: weights.model)
+    try RequestAdapter.check(rows.map { ($0.place, $0.adapter) }, against: weights.adapters)
     try StopSignal.handling {
       if output == "-" {
-        try score(rows, with: weights.model) { try Terminal.output.write($0) }
+        try score(rows, with: weights) { try Terminal.output.write($0) }
       } else {
         try AtomicFile.write(to: URL(filePath: output)) { sink in
-          try score(rows, with: weights.model) { try sink.write($0) }
+          try score(rows, with: weights) { try sink.write($0) }
         }
       }
     }
@@ -74,19 +76,22 @@ struct Score: ParsableCommand {
       }
       return nil
     }
-    try BadLines.refuse(problems)
+    try JSONLines.refuse(problems)
   }
 
   /// Scores batch by batch and hands the lines of each batch on.
-  private func score(_ rows: [ScoreRow], with model: any CausalLM, write: (String) throws -> Void) throws {
-    var scorer = Scorer(model)
+  private func score(_ rows: [ScoreRow], with weights: ModelWeights, write: (String) throws -> Void) throws {
+    var scorer = Scorer(weights.model)
     scorer.tokensPerPass = batchTokens
     var start = 0
     while start < rows.count {
       try StopSignal.check()
       let end = batchEnd(rows, from: start)
       let batch = rows[start..<end]
-      let scores = try scorer.logProbs(batch.map(\.tokens))
+      let scores = try RequestAdapter.serving(batch.map(\.adapter), with: weights.adapters) { routing in
+        scorer.routing = routing
+        return try scorer.logProbs(batch.map(\.tokens))
+      }
       try write(zip(batch, scores).map { try $0.line($1) }.joined())
       start = end
       Progress.show(start, of: rows.count, "lines scored")
@@ -115,14 +120,17 @@ private struct ScoreLine {
   /// `file:line`.
   let place: String
   let content: Content
+  /// Which adapters it is scored with.
+  let adapter: RequestAdapter
 
   var isText: Bool { if case .text = content { true } else { false } }
 
   func row(_ tokenizer: BPETokenizer?) throws -> ScoreRow {
     switch content {
-    case .tokens(let tokens): return ScoreRow(place: place, tokens: tokens)
+    case .tokens(let tokens): return ScoreRow(place: place, tokens: tokens, adapter: adapter)
     case .text(let text):
-      return ScoreRow(place: place, tokens: tokenizer?.encode(text, addSpecialTokens: false) ?? [])
+      return ScoreRow(
+        place: place, tokens: tokenizer?.encode(text, addSpecialTokens: false) ?? [], adapter: adapter)
     }
   }
 
@@ -130,22 +138,12 @@ private struct ScoreLine {
   ///
   /// - Throws: ``CommandError`` that names the bad lines, or says that there are none at all.
   static func read(_ path: String) throws -> [ScoreLine] {
-    let name = path == "-" ? "standard input" : path
-    var lines: [ScoreLine] = []
-    var problems: [String] = []
-    let text = try TextInput.read(path)
-    for (index, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
-      if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
-      let place = "\(name):\(index + 1)"
-      do { lines.append(ScoreLine(place: place, content: try content(of: line))) } catch { problems.append("\(place): \(error)") }
+    try JSONLines.read(path, hint: "give {\"text\": …} or {\"tokens\": […]} on each") { place, value in
+      ScoreLine(place: place, content: try content(of: value), adapter: try RequestAdapter(value["adapter"]))
     }
-    try BadLines.refuse(problems)
-    guard !lines.isEmpty else { throw CommandError("\(name): holds no lines; give {\"text\": …} or {\"tokens\": […]} on each") }
-    return lines
   }
 
-  private static func content(of line: Substring.UTF8View) throws -> Content {
-    let value = try JSON(parsing: line)
+  private static func content(of value: JSON) throws -> Content {
     switch (value["text"], value["tokens"]) {
     case (.string(let text)?, nil): return .text(text)
     case (nil, .array(let list)?):
@@ -168,6 +166,7 @@ private struct ScoreLine {
 private struct ScoreRow {
   let place: String
   let tokens: [Int32]
+  let adapter: RequestAdapter
 
   /// The line of the output.
   func line(_ scores: [Float?]) throws -> String {
@@ -181,14 +180,5 @@ private struct ScoreRow {
     }
     let line: JSON = ["tokens": .array(tokens.map { .int(Int($0)) }), "logprobs": .array(logProbs)]
     return line.text(.python) + "\n"
-  }
-}
-
-/// Lines that cannot be used, named all together.
-private enum BadLines {
-  static func refuse(_ problems: [String]) throws(CommandError) {
-    guard !problems.isEmpty else { return }
-    let more = problems.count > 10 ? ["… and \(problems.count - 10) more"] : []
-    throw CommandError((problems.prefix(10) + more).joined(separator: "\n"))
   }
 }

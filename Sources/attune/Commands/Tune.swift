@@ -26,6 +26,9 @@ struct Tune: ParsableCommand {
   @Flag(help: "Check the recipe and its paths, and stop.")
   var check = false
 
+  @Flag(help: "Start from an adapter, or go on with a run, that was trained on another base.")
+  var anyBase = false
+
   @Flag(help: "Encode the data anew, and keep nothing of it: data.cache=false.")
   var noCache = false
 
@@ -39,6 +42,7 @@ struct Tune: ParsableCommand {
   func run() throws {
     let recipe = try Recipe(contentsOf: URL(filePath: recipe), overrides: settings + (noCache ? ["data.cache=false"] : []))
     let run = TuneRun(recipe)
+    run.anyBase = anyBase
     try run.check(resuming: resume, overwriting: overwrite)
     if check {
       try Terminal.output.write(recipe.yaml)
@@ -75,9 +79,9 @@ struct Tune: ParsableCommand {
 
   /// What the user typed, with `--resume`.
   private var resumeCommand: String {
-    let settings = settings.flatMap { ["--set", $0] }
-    return (["attune", "tune", recipe] + settings + (noCache ? ["--no-cache"] : []) + ["--resume"]).map(shellQuoted).joined(
-      separator: " ")
+    let flags = (anyBase ? ["--any-base"] : []) + (noCache ? ["--no-cache"] : []) + ["--resume"]
+    let words = ["attune", "tune", recipe] + settings.flatMap { ["--set", $0] } + flags
+    return words.map(shellQuoted).joined(separator: " ")
   }
 
   private func finish(_ run: TuneRun, _ result: TuneResult) throws {

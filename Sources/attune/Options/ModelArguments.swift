@@ -20,8 +20,12 @@ struct ModelArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "An adapter to apply: its folder, or the folder of a run. Several apply together.", valueName: "folder"))
-  var adapter: [String] = []
+      "An adapter to apply: its folder, or the folder of a run, with a weight behind “=” if it is not 1. Several apply together.",
+      valueName: "folder"))
+  var adapter: [WeightedAdapter] = []
+
+  @Flag(help: "Apply adapters to this model even if they were trained on another.")
+  var anyBase = false
 
   /// Loads the model and its adapters, and says how long that took.
   func load(_ machine: MachineArguments, quantization: Quantization? = nil) throws -> LoadedModel {
@@ -29,7 +33,7 @@ struct ModelArguments: ParsableArguments {
     var options = machine.options
     options.quantization = quantization
     let model = try LoadedModel(model.name, options: options)
-    try model.load(adapters: adapter)
+    try model.load(weighted: adapter, anyBase: anyBase)
     Log.loaded(model.weights, since: start)
     try noteOtherBases()
     return model
@@ -39,16 +43,17 @@ struct ModelArguments: ParsableArguments {
   func loadWeights(_ machine: MachineArguments) throws -> ModelWeights {
     let start = ContinuousClock.now
     let weights = try ModelWeights(ModelStore.standard.resolve(model.name), options: machine.options)
-    try weights.load(adapters: adapter)
+    try weights.load(weighted: adapter, anyBase: anyBase)
     Log.loaded(weights, since: start)
     try noteOtherBases()
     return weights
   }
 
-  /// Says where an adapter was made for a model of another name, since its shapes may fit all the same.
+  /// Says where an adapter that did not note its base was made for a model of another name: its shapes may fit all the same.
   private func noteOtherBases() throws {
-    for folder in adapter {
-      guard let base = try AdapterFolder.baseModel(ModelWeights.adapterFolder(folder)) else { continue }
+    for folder in adapter.map(\.folder) {
+      let url = try ModelWeights.adapterFolder(folder)
+      guard try AdapterRecord(readingFrom: url)?.base == nil, let base = try AdapterFolder.baseModel(url) else { continue }
       if Self.bareName(base) != Self.bareName(model.name) {
         Log.line("note: the adapter \(folder) was made for the model “\(base)”; is this the same?")
       }
@@ -68,6 +73,14 @@ extension Log {
     let adapters = weights.adapters.active.isEmpty ? "" : " with " + weights.adapters.active.joined(separator: ", ")
     note("loaded \(weights.path)\(adapters) as \(weights.model.dtype.rawValue) on \(weights.model.device) in \(seconds) s")
   }
+}
+
+extension WeightedAdapter: ExpressibleByArgument {
+  /// The adapter that an argument names.
+  public init?(argument: String) { self.init(parsing: argument) }
+
+  /// Its folder.
+  public var defaultValueDescription: String { folder }
 }
 
 /// How computing is done.
