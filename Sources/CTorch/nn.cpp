@@ -67,3 +67,20 @@ ct_status ct_swiglu(ct_tensor gate, ct_tensor up, ct_tensor *out) {
     return ct::fusable({g, u}) ? ct::fused_swiglu(g, u) : at::silu(g) * u;
   });
 }
+
+ct_status ct_bidirectional_lstm(ct_tensor x, const ct_tensor *weights, int64_t count, int64_t layers, double dropout,
+                                ct_tensor *out) {
+  return ct::produce(out, [&] {
+    const auto &input = ct::ref(x);
+    const auto parts = ct::list(weights, count);
+    TORCH_CHECK(input.dim() == 2 && layers > 0 && layers <= 64 && count == 8 * layers, "an LSTM of ", layers, " layers with ",
+                count, " weights over ", input.sizes());
+    TORCH_CHECK(dropout >= 0 && dropout < 1, "a dropout of ", dropout);
+    for (const auto &part : parts) TORCH_CHECK(part.dim() == 1 || part.dim() == 2, "a weight of an LSTM of ", part.sizes());
+    TORCH_CHECK(parts[1].dim() == 2, "hidden weights of an LSTM of ", parts[1].sizes());
+    const auto start = at::zeros({2 * layers, 1, parts[1].size(1)}, input.options());
+    const auto states = at::lstm(input.unsqueeze(0), {start, start}, parts, /*has_biases=*/true, layers, dropout,
+                                 /*train=*/dropout > 0, /*bidirectional=*/true, /*batch_first=*/true);
+    return std::get<0>(states).squeeze(0);
+  });
+}

@@ -65,7 +65,7 @@ public struct Scorer {
 
   /// ln p of the tokens at the places `wanted` (from 1) of each row.
   public func score(_ rows: [[Int32]], wanted: [[Int]]) throws -> [[Float]] {
-    for (index, row) in rows.enumerated() { try model.check(row, index: index, limit: model.shape.contextLength) }
+    for (index, row) in rows.enumerated() { try model.check(row, index: index, limit: model.tokenLimit) }
     return try model.inference {
       var scores: [[Float]] = []
       var start = 0

@@ -99,15 +99,23 @@ import Testing
       with(zeros(q), zeros(k)) { operands in
         var out = untouched
         let status = ct_segment_attention(
-          operands[0], operands[1], operands[1], lengths, Int64(lengths.count), window, 0, 1, &out)
+          operands[0], operands[1], operands[1], lengths, nil, Int64(lengths.count), window, 0, 1, &out)
         #expect(status == CT_INVALID_ARGUMENT, "\(q), \(k), \(lengths), \(window)")
         #expect(out.ctx == untouched.ctx)
       }
     }
     with(zeros([0, 2, 8])) { operands in
       var out = ct_tensor()
-      #expect(ct_segment_attention(operands[0], operands[0], operands[0], nil, 0, 0, 0, 1, &out) == CT_OK, "an empty row")
+      #expect(ct_segment_attention(operands[0], operands[0], operands[0], nil, nil, 0, 0, 0, 1, &out) == CT_OK, "an empty row")
       ct_tensor_free(out)
+    }
+    for before in [[-1, 1], [0, 1], [1, 2], [.max, 3], [3, 0]] as [[Int64]] {
+      with(zeros([4, 2, 8]), zeros([6, 2, 8])) { operands in
+        var out = untouched
+        let status = ct_segment_attention(operands[0], operands[1], operands[1], [1, 3], before, 2, 0, 0, 1, &out)
+        #expect(status == CT_INVALID_ARGUMENT, "keys before: \(before)")
+        #expect(out.ctx == untouched.ctx)
+      }
     }
   }
 

@@ -23,6 +23,14 @@ struct ModelArguments: ParsableArguments {
       "An adapter to apply: its folder, or the folder of a run. Several apply together.", valueName: "folder"))
   var adapter: [String] = []
 
+  @Option(
+    help: ArgumentHelp("The task that an adapter of several prompts is used for, numbered from 0.", valueName: "n"))
+  var task = 0
+
+  func validate() throws {
+    if task < 0 { throw ValidationError("--task must be a number from 0, not \(task)") }
+  }
+
   /// Loads the model and its adapters, and says how long that took.
   func load(_ machine: MachineArguments, quantization: Quantization? = nil) throws -> LoadedModel {
     let start = ContinuousClock.now
@@ -30,6 +38,7 @@ struct ModelArguments: ParsableArguments {
     options.quantization = quantization
     let model = try LoadedModel(model.name, options: options)
     try model.load(adapters: adapter)
+    model.model.prompts.task = task
     Log.loaded(model.weights, since: start)
     try noteOtherBases()
     return model
@@ -40,6 +49,7 @@ struct ModelArguments: ParsableArguments {
     let start = ContinuousClock.now
     let weights = try ModelWeights(ModelStore.standard.resolve(model.name), options: machine.options)
     try weights.load(adapters: adapter)
+    weights.model.prompts.task = task
     Log.loaded(weights, since: start)
     try noteOtherBases()
     return weights
