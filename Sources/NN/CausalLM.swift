@@ -146,6 +146,6 @@ extension CausalLM {
   /// Where its parameters live.
   public var device: Device { embedding.weight.device }
 
-  /// The element type of its frozen parameters.
-  public var dtype: DType { embedding.weight.dtype }
+  /// The element type it computes in: that of its frozen parameters.
+  public var dtype: DType { embedding.outputDType ?? embedding.weight.dtype }
 }

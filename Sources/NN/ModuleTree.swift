@@ -52,6 +52,15 @@ extension Module {
     return found
   }
 
+  /// Every table of vectors there is, with its path.
+  public final func embeddings() -> [(path: String, embedding: Embedding)] {
+    var found: [(path: String, embedding: Embedding)] = []
+    visit { path, slot in
+      if let slot = slot as? ChildSlot<Embedding> { found.append((path, slot.value)) }
+    }
+    return found
+  }
+
   /// Stops gradients for every parameter here and below.
   public final func freeze() throws(TorchError) {
     for parameter in parameters() { try parameter.value.setRequiresGradient(false) }

@@ -3,6 +3,7 @@ import Foundation
 import NN
 import Objectives
 import Torch
+import Tuners
 
 /// What a run came to.
 public struct TrainingResult: Sendable {
@@ -68,7 +69,10 @@ public final class Trainer {
     schedule = Schedule(options.schedule, warmupSteps: warmup, totalSteps: self.totalSteps)
     guard !part.parameters.isEmpty else { throw TrainingError("there is nothing to train: no parameter takes gradients") }
     for (_, value) in part.parameters { try value.setRequiresGradient(true) }
-    optimizer = try AdamW(part.parameters, settings: options.optimizer)
+    optimizer = try AdamW(part.parameters, settings: options.optimizer) {
+      part.rateScale(of: $0, learningRate: options.learningRate)
+    }
+    try part.companion?.begin(totalSteps: self.totalSteps)
     checkpoints = CheckpointFolder(folder: output.appending(path: "checkpoints"))
     evaluator = evalSamples.isEmpty ? nil : Evaluator(evalSamples, objective: objective)
     state = TrainingState(position: loader.position)
@@ -145,7 +149,11 @@ public final class Trainer {
       sum += try batchSum.item()
       try (batchSum / Double(max(count, 1))).backward()
     }
-    let loss = sum / Double(max(count, 1))
+    var loss = sum / Double(max(count, 1))
+    if let penalty = try part.companion?.penalty() {
+      loss += try penalty.item()
+      try penalty.backward()
+    }
     let norm = try optimizer.clipGradients(to: options.maxGradientNorm)
     guard loss.isFinite, norm.isFinite else {
       let diagnosis = NonFiniteDiagnosis(model: model, objective: objective, samples: feed.samples)
@@ -153,6 +161,7 @@ public final class Trainer {
     }
     let rate = options.learningRate * schedule.factor(after: state.step)
     try optimizer.update(learningRate: rate)
+    try part.companion?.stepped(state.step + 1)
     try optimizer.clearGradients()
     let tokens = batches.reduce(0) { $0 + $1.tokenCount }
     let seconds = (ContinuousClock.now - start) / .seconds(1)

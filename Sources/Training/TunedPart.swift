@@ -6,10 +6,21 @@ import Tuners
 public protocol TunedPart {
   /// What is tuned, with the names its files give it.
   var parameters: [(path: String, value: Tensor)] { get }
-  /// Writes it in its standard layout.
+  /// What a method does in the course of training besides following gradients.
+  var companion: (any TrainingCompanion)? { get }
+  /// What the run's learning rate is multiplied by for the parameter at a path.
+  func rateScale(of path: String, learningRate: Double) -> Double
+  /// Writes it in its standard layout, with what training needs to go on exactly.
   func save(to folder: URL) throws
   /// Reads it back from what ``save(to:)`` wrote.
   func restore(from folder: URL) throws
+}
+
+extension TunedPart {
+  /// None.
+  public var companion: (any TrainingCompanion)? { nil }
+  /// 1.
+  public func rateScale(of path: String, learningRate: Double) -> Double { 1 }
 }
 
 /// An adapter as the result of a run.
@@ -25,12 +36,18 @@ public struct TunedAdapter: TunedPart {
     self.base = base
   }
 
-  /// Everything the adapter owns.
+  /// Everything the adapter trains.
   public var parameters: [(path: String, value: Tensor)] { adapter.parameters }
+  /// The method's.
+  public var companion: (any TrainingCompanion)? { adapter.companion }
+  /// As the method's settings say.
+  public func rateScale(of path: String, learningRate: Double) -> Double {
+    adapter.configuration.rateScale(of: path, learningRate: learningRate)
+  }
 
-  /// Writes PEFT's two files.
+  /// Writes PEFT's two files, and a third where they do not hold everything.
   public func save(to folder: URL) throws { try AdapterFolder.save(adapter, base: base, to: folder) }
 
-  /// Reads PEFT's tensors back.
+  /// Reads the tensors back.
   public func restore(from folder: URL) throws { try AdapterFolder.restore(adapter, from: folder) }
 }

@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import NN
+import OrderedCollections
 import Text
 import Torch
 
@@ -10,7 +11,8 @@ public enum AdapterFolder {
   public static let configName = "adapter_config.json"
   /// The name of the tensors.
   public static let weightsName = "adapter_model.safetensors"
-  private static let prefix = "base_model.model."
+  /// The name of what PEFT's format has no place for, and training needs to go on exactly.
+  public static let stateName = "attune-state.safetensors"
 
   /// The settings in a folder.
   ///
@@ -22,11 +24,12 @@ public enum AdapterFolder {
     }
     let json = try JSONFile.object(at: url)
     guard let type = json["peft_type"]?.string else { throw TunerError("\(url.path): “peft_type” is missing") }
-    guard let reader = MethodReader.registry[type] else {
-      let known = MethodReader.registry.keys.sorted().joined(separator: ", ")
+    guard var method = Methods.make(peftType: type) else {
+      let known = Methods.peftTypes.joined(separator: ", ")
       throw TunerError("\(url.path): “peft_type” is “\(type)”; known are \(known)")
     }
-    return try reader.read(json, url.path)
+    try method.read(adapterConfig: AdapterConfigReader(json: json, path: url.path))
+    return method
   }
 
   /// `base_model_name_or_path` of a folder, where it says one.
@@ -40,12 +43,38 @@ public enum AdapterFolder {
   ///   - adapter: what is written.
   ///   - base: `base_model_name_or_path`.
   ///   - folder: where to.
+  /// - Throws: ``TunerError`` for a method that PEFT has no files for.
   public static func save(_ adapter: Adapter, base: String, to folder: URL) throws {
+    let config = try adapterConfig(adapter, base: base)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    let tensors = adapter.parameters.map { (prefix + $0.path, $0.value) }
-    try Safetensors.write(tensors, to: folder.appending(path: weightsName))
-    try AtomicFile.write(
-      adapter.configuration.adapterConfig(base: base, adapter: adapter), to: folder.appending(path: configName))
+    try write(adapter.saved, to: folder.appending(path: weightsName))
+    let (state, url) = (adapter.state, folder.appending(path: stateName))
+    if !state.isEmpty { try write(state, to: url) } else { try? FileManager.default.removeItem(at: url) }
+    try AtomicFile.write(config.text(.pretty) + "\n", to: folder.appending(path: configName))
+  }
+
+  private static func write(_ tensors: [SavedTensor], to url: URL) throws {
+    try Safetensors.write(try tensors.map { ($0.name, try $0.value()) }, to: url)
+  }
+
+  /// What `adapter_config.json` says of an installed adapter.
+  ///
+  /// - Parameters:
+  ///   - adapter: the adapter.
+  ///   - base: `base_model_name_or_path`.
+  /// - Throws: ``TunerError`` for a method that PEFT has no files for.
+  public static func adapterConfig(_ adapter: Adapter, base: String) throws -> JSON {
+    let method = adapter.configuration
+    guard let type = method.peftType else {
+      throw TunerError("what “\(method.name)” tunes are the model's own weights: they are saved as a model, not as an adapter")
+    }
+    var config = try method.adapterConfig(for: adapter)
+    for (key, value) in [
+      ("auto_mapping", JSON.null), ("base_model_name_or_path", .string(base)), ("inference_mode", true),
+      ("peft_type", .string(type)), ("revision", .null), ("task_type", "CAUSAL_LM"),
+    ] { config[key] = value }
+    config.sort { $0.key < $1.key }
+    return .object(config)
   }
 
   /// Installs the adapter of a folder and makes it the only one at work.
@@ -54,10 +83,11 @@ public enum AdapterFolder {
   @discardableResult
   public static func load(_ folder: URL, into set: AdapterSet, named name: String = "default") throws -> Adapter {
     let method = try configuration(folder)
-    let file = try SafetensorsFile(weights(folder))
+    // A folder without weights is refused before the model is touched.
+    _ = try weights(folder)
     let adapter = try set.add(method, named: name, strict: false)
     do {
-      try fill(adapter, from: file)
+      try restore(adapter, from: folder)
     } catch {
       try set.remove(name)
       throw error
@@ -67,7 +97,10 @@ public enum AdapterFolder {
 
   /// Overwrites what an installed adapter owns with the tensors of a folder.
   public static func restore(_ adapter: Adapter, from folder: URL) throws {
-    try fill(adapter, from: try SafetensorsFile(weights(folder)))
+    try fill(adapter.saved, from: try SafetensorsFile(weights(folder)))
+    let state = folder.appending(path: stateName)
+    guard FileManager.default.fileExists(atPath: state.path) else { return }
+    try fill(adapter.state, from: try SafetensorsFile(state))
   }
 
   private static func weights(_ folder: URL) throws -> URL {
@@ -81,28 +114,28 @@ public enum AdapterFolder {
     throw TunerError("\(folder.path) holds no \(weightsName)")
   }
 
-  private static func fill(_ adapter: Adapter, from file: SafetensorsFile) throws {
+  private static func fill(_ tensors: [SavedTensor], from file: SafetensorsFile) throws {
     var unused = Set(file.names)
-    var loaded: [(target: Tensor, source: Tensor)] = []
+    var loaded: [(target: SavedTensor, source: Tensor)] = []
     var missing: [String] = []
-    for (path, value) in adapter.parameters {
-      let key = prefix + path
-      guard let info = file.info(key) else {
-        missing.append(key)
+    for tensor in tensors {
+      guard let info = file.info(tensor.name) else {
+        missing.append(tensor.name)
         continue
       }
-      unused.remove(key)
-      guard info.shape == value.shape else {
+      unused.remove(tensor.name)
+      guard info.shape == tensor.shape else {
         throw TunerError(
-          "\(file.path): tensor “\(key)” has shape \(info.shape), and the model and adapter_config.json ask for \(value.shape)")
+          "\(file.path): tensor “\(tensor.name)” has shape \(info.shape), and the model and adapter_config.json ask for "
+            + "\(tensor.shape)")
       }
-      loaded.append((value, try file.tensor(key, as: value.dtype)))
+      loaded.append((tensor, try file.tensor(tensor.name, as: .float32)))
     }
     guard missing.isEmpty, unused.isEmpty else {
       throw TunerError("\(file.path) does not fit: " + complaint(missing: missing, unused: unused.sorted()))
     }
     try withoutGradients {
-      for (target, source) in loaded { try target.copyInPlace(source) }
+      for (target, source) in loaded { try target.restore(source) }
     }
   }
 

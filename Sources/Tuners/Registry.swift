@@ -1,12 +1,23 @@
-import Text
-
-/// A method as its files name it: how to read its settings.
-struct MethodReader: Sendable {
-  /// Reads an `adapter_config.json`; the second argument is its path, for errors.
-  let read: @Sendable (JSON, String) throws -> any TuningMethod
-
-  /// Every method there is, by `peft_type`.
-  static let registry: [String: MethodReader] = [
-    "LORA": MethodReader { json, path in try LoRAConfiguration(adapterConfig: json, path: path) }
+/// Every method there is.
+public enum Methods {
+  /// What a recipe's `method.type` names: a method's own name, or a name for one of its variants, with the settings it starts from.
+  private static let registry: [(name: String, start: any TuningMethod)] = [
+    ("lora", LoRAConfiguration())
   ]
+
+  /// The names a recipe may give, in the table's order.
+  public static var names: [String] { registry.map(\.name) }
+
+  /// The method of that name with its defaults; nil where there is none.
+  public static func make(_ name: String) -> (any TuningMethod)? { registry.first { $0.name == name }?.start }
+
+  /// The `peft_type` of each method that has one, in the table's order.
+  static var peftTypes: [String] {
+    registry.reduce(into: []) { types, entry in
+      if let type = entry.start.peftType, !types.contains(type) { types.append(type) }
+    }
+  }
+
+  /// The method whose files have that `peft_type`, with its defaults; nil where there is none.
+  static func make(peftType: String) -> (any TuningMethod)? { registry.first { $0.start.peftType == peftType }?.start }
 }

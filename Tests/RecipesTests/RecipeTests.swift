@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import NN
+import OrderedCollections
 import Testing
 import Torch
 import Training
@@ -41,8 +42,9 @@ import Tuners
   @Test func everyKeyArrives() throws {
     let recipe = try Recipe(Self.full)
     #expect(recipe.model == "smollm2-135m-instruct" && recipe.output == "runs/x" && recipe.objective == "sft")
-    #expect(recipe.method.lora.r == 16 && recipe.method.lora.alpha == 32 && recipe.method.lora.dropout == 0.05)
-    #expect(recipe.method.lora.targets == .names(["q_proj", "v_proj"]))
+    let lora = try #require(recipe.method.settings as? LoRAConfiguration)
+    #expect(lora.r == 16 && lora.alpha == 32 && lora.dropout == 0.05 && lora.rankPattern == ["layers.0.*": 4])
+    #expect(lora.targets == .names(["q_proj", "v_proj"]))
     #expect(recipe.data.train.map(\.path) == ["a.jsonl", "b.csv"] && recipe.data.train[1].weight == 0.5)
     #expect(recipe.data.encoding.maxLength == 256 && recipe.data.packing && recipe.data.encoding.truncation == .keepEnd)
     let train = recipe.train
@@ -80,7 +82,8 @@ import Tuners
     let recipe = try Recipe(
       Self.full,
       overrides: ["train.learning_rate=1e-5", "method.target_modules=all-linear", "data.eval_split=0.1", "data.eval=null"])
-    #expect(recipe.train.options.learningRate == 1e-5 && recipe.method.lora.targets == .allLinear)
+    #expect(recipe.train.options.learningRate == 1e-5)
+    #expect((recipe.method.settings as? LoRAConfiguration)?.targets == .allLinear)
     #expect(recipe.data.evalSplit == 0.1 && recipe.data.eval.isEmpty)
     #expect { try Recipe(Self.full, overrides: ["train.learning_rate"]) } throws: { "\($0)".contains("key.path=value") }
     #expect { try Recipe(Self.full, overrides: ["train.lerning_rate=1"]) } throws: { "\($0)".contains("train.learning_rate") }

@@ -28,6 +28,7 @@ public final class AdamW {
     let parameter: Tensor
     let first: Tensor
     let second: Tensor
+    let rateScale: Double
   }
 
   private let settings: Settings
@@ -37,8 +38,14 @@ public final class AdamW {
 
   /// An optimizer of `parameters`, whose means start at 0.
   ///
+  /// - Parameters:
+  ///   - parameters: what is tuned, by path.
+  ///   - settings: the means and the decay.
+  ///   - rateScale: what the learning rate is multiplied by for the parameter at a path.
   /// - Throws: `TorchError` where a parameter is not float32, in which small steps would be lost.
-  public init(_ parameters: [(path: String, value: Tensor)], settings: Settings = Settings()) throws(TorchError) {
+  public init(
+    _ parameters: [(path: String, value: Tensor)], settings: Settings = Settings(), rateScale: (String) -> Double = { _ in 1 }
+  ) throws(TorchError) {
     self.settings = settings
     var entries: [Entry] = []
     for (path, value) in parameters {
@@ -48,7 +55,7 @@ public final class AdamW {
       entries.append(
         Entry(
           path: path, parameter: value, first: try .zeros(value.shape, device: value.device),
-          second: try .zeros(value.shape, device: value.device)))
+          second: try .zeros(value.shape, device: value.device), rateScale: rateScale(path)))
     }
     self.entries = entries
   }
@@ -63,7 +70,7 @@ public final class AdamW {
       guard let gradient = try entry.parameter.gradient() else { continue }
       try Tensor.adamW(
         parameter: entry.parameter, gradient: gradient, firstMoment: entry.first, secondMoment: entry.second,
-        learningRate: learningRate, beta1: settings.beta1, beta2: settings.beta2, eps: settings.eps,
+        learningRate: learningRate * entry.rateScale, beta1: settings.beta1, beta2: settings.beta2, eps: settings.eps,
         weightDecay: settings.weightDecay, step: step)
     }
   }

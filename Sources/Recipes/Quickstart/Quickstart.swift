@@ -80,10 +80,11 @@ public struct Quickstart {
   /// The recipe it tunes by. Batch size, learning rate and schedule were chosen on 400 further snippets of the same source, not on
   /// those it reports on.
   public var recipe: Recipe {
-    var method = MethodRecipe()
-    (method.lora.r, method.lora.alpha) = (8, 16)
+    var lora = LoRAConfiguration()
+    (lora.r, lora.alpha) = (8, 16)
     var recipe = Recipe(
-      model: model, method: method, data: DataRecipe(train: [DataSource(path: "\(data)/train.jsonl")]), output: output)
+      model: model, method: MethodRecipe(lora), data: DataRecipe(train: [DataSource(path: "\(data)/train.jsonl")]), output: output
+    )
     recipe.data.encoding.maxLength = 512
     recipe.train.epochs = 1
     recipe.train.batchSize = 4

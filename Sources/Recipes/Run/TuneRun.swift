@@ -132,7 +132,7 @@ public final class TuneRun {
   }
 
   private func install(in model: LoadedModel) throws -> Adapter {
-    guard let folder = recipe.method.initFrom else { return try model.adapters.add(recipe.method.lora) }
+    guard let folder = recipe.method.initFrom else { return try model.adapters.add(recipe.method.settings) }
     return try AdapterFolder.load(URL(filePath: folder), into: model.adapters)
   }
 

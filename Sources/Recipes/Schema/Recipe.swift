@@ -77,55 +77,30 @@ public struct Recipe: Sendable {
 
 /// The part `method:` of a recipe.
 public struct MethodRecipe: Sendable {
-  /// LoRA's settings.
-  public var lora: LoRAConfiguration
+  /// The method with its settings.
+  public var settings: any TuningMethod
   /// A saved adapter to start from, whose settings count then.
   public var initFrom: String?
 
-  /// LoRA with these settings.
-  public init(lora: LoRAConfiguration = LoRAConfiguration(), initFrom: String? = nil) {
-    (self.lora, self.initFrom) = (lora, initFrom)
+  /// A method with these settings.
+  public init(_ settings: any TuningMethod = LoRAConfiguration(), initFrom: String? = nil) {
+    (self.settings, self.initFrom) = (settings, initFrom)
   }
 
   init(_ node: RecipeNode?) throws(RecipeError) {
-    lora = LoRAConfiguration()
+    self.init()
     guard let node else { return }
-    _ = try node.choice("type", [("lora", "lora")])
+    let name = try node.choice("type", Methods.names.map { ($0, $0) })
     initFrom = try node.string("init_from")
-    lora.r = try node.int("r", in: 1...65536) ?? lora.r
-    lora.alpha = try node.double("alpha", in: 1e-9...1e9) ?? lora.alpha
-    lora.dropout = try node.double("dropout", in: 0...0.999) ?? lora.dropout
-    lora.targets = try Self.targets(node, "target_modules") ?? lora.targets
-    lora.excluded = try Self.targets(node, "exclude_modules")
-    for (pattern, text) in try node.table("rank_pattern") {
-      guard let rank = Int(text), rank > 0 else {
-        throw node.error("rank_pattern", "must give whole numbers from 1, not “\(text)”")
-      }
-      lora.rankPattern[pattern] = rank
+    do {
+      settings = name.flatMap(Methods.make) ?? settings
+      try settings.read(recipe: node)
+    } catch let error as RecipeError {
+      throw error
+    } catch {
+      throw node.error("type", "is “\(settings.name)” with settings that do not fit: \(error)")
     }
-    for (pattern, text) in try node.table("alpha_pattern") {
-      guard let alpha = Double(text), alpha > 0 else {
-        throw node.error("alpha_pattern", "must give numbers above 0, not “\(text)”")
-      }
-      lora.alphaPattern[pattern] = alpha
-    }
-    lora.usesRankStabilizedScale = try node.bool("use_rslora") ?? false
-    lora.bias = try node.choice("bias", BiasTraining.allCases.map { ($0.rawValue, $0) }) ?? .none
-    lora.modulesToSave = try node.strings("modules_to_save") ?? []
-    lora.layers = try node.ints("layers_to_transform")
-    lora.layersPattern = try node.string("layers_pattern")
-    lora.initialization =
-      try node.choice("init_lora_weights", LoRAConfiguration.Initialization.allCases.map { ($0.rawValue, $0) }) ?? .kaimingUniform
     try node.finish()
-  }
-
-  /// A list of names; or one text, which is `all-linear`, a plain name or path, or a regular expression.
-  private static func targets(_ node: RecipeNode, _ key: String) throws(RecipeError) -> TargetModules? {
-    guard let names = try node.strings(key) else { return nil }
-    guard names.count == 1, !node.isList(key) else { return .names(names) }
-    if names[0] == "all-linear" { return .allLinear }
-    let isPlain = names[0].allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "." }
-    return isPlain ? .names(names) : .pattern(names[0])
   }
 }
 

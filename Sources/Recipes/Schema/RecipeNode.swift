@@ -1,8 +1,10 @@
 import Foundation
+import OrderedCollections
+import Tuners
 import Yams
 
 /// A recipe's YAML, read key by key. Whatever was never asked for is an unknown key.
-final class RecipeNode {
+final class RecipeNode: SettingsSource {
   private let mapping: Node.Mapping
   private let path: String
   private let source: Source
@@ -184,6 +186,29 @@ final class RecipeNode {
       pairs.append((name, text))
     }
     return pairs
+  }
+
+  /// The pairs of an object whose values are numbers.
+  func numbers(_ key: String) throws(RecipeError) -> OrderedDictionary<String, Double>? {
+    guard has(key) else {
+      known.append(key)
+      return nil
+    }
+    var numbers: OrderedDictionary<String, Double> = [:]
+    for (name, text) in try table(key) {
+      guard let number = Double(text), number.isFinite else { throw error(key, "must give numbers, not “\(text)”") }
+      numbers[name] = number
+    }
+    return numbers
+  }
+
+  /// A list of names; or one text, which is `all-linear`, a plain name or path, or a regular expression.
+  func targets(_ key: String) throws(RecipeError) -> TargetModules? {
+    guard let names = try strings(key) else { return nil }
+    guard names.count == 1, !isList(key) else { return .names(names) }
+    if names[0] == "all-linear" { return .allLinear }
+    let isPlain = names[0].allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "." }
+    return isPlain ? .names(names) : .pattern(names[0])
   }
 
   /// The object under `key`; where it is a text instead, an object with that as its `type`.

@@ -23,39 +23,11 @@ extension Recipe {
 /// A text as a YAML scalar in double quotes, which JSON's rules fit.
 private func quoted(_ text: String) -> String { JSON.string(text).text() }
 
-private func list(_ names: [String]) -> String { "[" + names.map(quoted).joined(separator: ", ") + "]" }
-
-extension TargetModules {
-  fileprivate var text: String {
-    switch self {
-    case .allLinear: "all-linear"
-    case .names(let names): list(names)
-    case .pattern(let pattern): quoted(pattern)
-    }
-  }
-}
-
 extension MethodRecipe {
   fileprivate var lines: [String] {
-    var lines = ["type: lora"]
+    var lines = ["type: \(settings.name)"]
     if let initFrom { lines.append("init_from: \(quoted(initFrom))") }
-    lines += ["r: \(lora.r)", "alpha: \(JSON.python(lora.alpha))", "dropout: \(JSON.python(lora.dropout))"]
-    lines.append("target_modules: \(lora.targets.text)")
-    if let excluded = lora.excluded { lines.append("exclude_modules: \(excluded.text)") }
-    if !lora.rankPattern.isEmpty {
-      lines.append("rank_pattern: {" + lora.rankPattern.map { "\(quoted($0.key)): \($0.value)" }.joined(separator: ", ") + "}")
-    }
-    if !lora.alphaPattern.isEmpty {
-      lines.append(
-        "alpha_pattern: {" + lora.alphaPattern.map { "\(quoted($0.key)): \(JSON.python($0.value))" }.joined(separator: ", ") + "}"
-      )
-    }
-    lines += ["use_rslora: \(lora.usesRankStabilizedScale)", "bias: \(lora.bias.rawValue)"]
-    if !lora.modulesToSave.isEmpty { lines.append("modules_to_save: \(list(lora.modulesToSave))") }
-    if let layers = lora.layers { lines.append("layers_to_transform: \(layers)") }
-    if let pattern = lora.layersPattern { lines.append("layers_pattern: \(quoted(pattern))") }
-    lines.append("init_lora_weights: \(lora.initialization.rawValue)")
-    return lines
+    return lines + settings.recipeSettings.map { "\($0.key): \($0.value.text())" }
   }
 }
 

@@ -13,7 +13,7 @@ public enum BiasTraining: String, Sendable, Hashable, CaseIterable, Codable {
 }
 
 /// LoRA's settings, under PEFT's names.
-public struct LoRAConfiguration: Sendable, Hashable {
+public struct LoRAConfiguration: ProjectionMethod, Hashable {
   /// How A starts; B always starts at 0, so that the adapted model starts as the base.
   public enum Initialization: String, Sendable, Hashable, CaseIterable {
     /// U(−1/√in, 1/√in), as torch fills a linear layer.
@@ -52,6 +52,21 @@ public struct LoRAConfiguration: Sendable, Hashable {
   /// The defaults of PEFT, but on all linear layers.
   public init() {}
 
+  /// `lora`.
+  public static var name: String { "lora" }
+  /// `LORA`.
+  public static var peftType: String? { "LORA" }
+
+  /// Every setting.
+  public static var settings: [Setting<Self>] {
+    [
+      .int("r", \.r, in: 1...65536), .double("alpha", \.alpha, in: 1e-9...1e9, peft: "lora_alpha"),
+      .double("dropout", \.dropout, in: 0...0.999, peft: "lora_dropout"), .counts("rank_pattern", \.rankPattern),
+      .numbers("alpha_pattern", \.alphaPattern), .bool("use_rslora", \.usesRankStabilizedScale), .choice("bias", \.bias),
+      .choice("init_lora_weights", \.initialization).onlyInRecipe,
+    ] + targetSettings
+  }
+
   /// The rank of the projection at `path`.
   func rank(_ path: String) throws(TunerError) -> Int {
     try value(of: rankPattern.elements.map { ($0.key, $0.value) }, for: path, key: "rank_pattern") ?? r
@@ -62,11 +77,6 @@ public struct LoRAConfiguration: Sendable, Hashable {
     let alpha = try value(of: alphaPattern.elements.map { ($0.key, $0.value) }, for: path, key: "alpha_pattern") ?? self.alpha
     let rank = Double(try rank(path))
     return usesRankStabilizedScale ? alpha / rank.squareRoot() : alpha / rank
-  }
-
-  /// Where it works.
-  var resolver: TargetResolver {
-    TargetResolver(targets, excluded: excluded, layers: layers, layersPattern: layersPattern)
   }
 
   /// Checks every range.
@@ -80,6 +90,6 @@ public struct LoRAConfiguration: Sendable, Hashable {
     for (key, alpha) in alphaPattern where !(alpha > 0) {
       throw TunerError("alpha_pattern: “\(key)” must be greater than 0, not \(alpha)")
     }
-    for layer in layers ?? [] where layer < 0 { throw TunerError("layers_to_transform: there is no layer \(layer)") }
+    try validateTargets()
   }
 }

@@ -12,13 +12,55 @@ public protocol AdapterDelta: Module {
   var lowRankUpdate: LowRankUpdate? { get }
   /// A projection of its own that gives the same output; `base` stays as it is.
   func merged(into base: any Projection) throws(TorchError) -> any Projection
-  /// What is saved, under the names that follow the projection's path: `lora_A.weight` …
-  var savedTensors: [(name: String, slot: ParameterSlot)] { get }
+  /// What is trained, under the names that follow the projection's path: `lora_A.weight` …
+  var trained: [(name: String, slot: ParameterSlot)] { get }
+  /// What is saved, under the names that follow the projection's path.
+  var saved: [SavedTensor] { get }
 }
 
 extension AdapterDelta {
   /// Nil.
   public var lowRankUpdate: LowRankUpdate? { nil }
+
+  /// Every trained parameter, under its own name.
+  public var saved: [SavedTensor] {
+    trained.compactMap { name, slot in slot.value.map { SavedTensor(name, $0) } }
+  }
+}
+
+/// A delta of an adapter on one projection.
+final class ProjectionPart: AdapterPart {
+  /// The path the projection has in its checkpoint.
+  let path: String
+  /// The wrapper it stands in.
+  let projection: AdaptedProjection
+  /// The delta.
+  let delta: any AdapterDelta
+  private let slot: ProjectionSlot
+  private let name: String
+
+  /// Puts `delta` on the projection in `slot`, not yet active.
+  init(_ delta: any AdapterDelta, named name: String, at path: String, in slot: ProjectionSlot) {
+    (self.path, self.delta, self.slot, self.name) = (path, delta, slot, name)
+    projection = (slot.value as? AdaptedProjection) ?? AdaptedProjection(slot.value)
+    projection.install(delta, named: name)
+    slot.value = projection
+  }
+
+  var trained: [(path: String, value: Tensor)] {
+    delta.trained.compactMap { name, slot in slot.value.map { ("\(path).\(name)", $0) } }
+  }
+
+  var saved: [SavedTensor] { delta.saved.map { $0.named("\(SavedTensor.modulePrefix)\(path).\($0.name)") } }
+
+  func activate(_ on: Bool) { projection.activate(name, on) }
+
+  func remove() {
+    projection.remove(name)
+    if projection.deltas.isEmpty { slot.value = projection.base }
+  }
+
+  func merge() throws -> () -> Void { {} }
 }
 
 /// A projection with the deltas of the adapters installed on it; those that are active change its output.
@@ -47,10 +89,8 @@ public final class AdaptedProjection: Module, Projection {
     active = active.filter { $0 != name }
   }
 
-  /// Says which adapters take part; names that have no delta here are left out.
-  func activate(_ names: [String]) {
-    active = names.filter { name in deltas.contains { $0.name == name } }
-  }
+  /// Lets an adapter take part after those that do already, or no longer.
+  func activate(_ name: String, _ on: Bool) { active = active.filter { $0 != name } + (on ? [name] : []) }
 
   /// The delta of an adapter.
   public func delta(_ name: String) -> (any AdapterDelta)? { deltas.first { $0.name == name }?.module }

@@ -52,5 +52,5 @@ public final class LoRADelta: Module, AdapterDelta {
   }
 
   /// A and B under PEFT's names.
-  public var savedTensors: [(name: String, slot: ParameterSlot)] { [("lora_A.weight", $a), ("lora_B.weight", $b)] }
+  public var trained: [(name: String, slot: ParameterSlot)] { [("lora_A.weight", $a), ("lora_B.weight", $b)] }
 }

@@ -58,37 +58,41 @@ public final class AdapterSet {
       chosen.append(adapter)
     }
     try refuseConflicts(chosen)
-    for adapter in adapters { adapter.overlay.activate(false) }
-    for (_, slot) in model.projections() { (slot.value as? AdaptedProjection)?.activate(names) }
-    for adapter in chosen { adapter.overlay.activate(true) }
+    for part in adapters.flatMap(\.parts) where !part.isPermanent { part.activate(false) }
+    for part in chosen.flatMap(\.parts) { part.activate(true) }
     active = names
   }
 
   /// Takes an adapter out of the model.
   public func remove(_ name: String) throws(TunerError) {
+    try refuseWithoutBase([name])
     try activate(active.filter { $0 != name })
-    for (_, slot) in model.projections() {
-      guard let adapted = slot.value as? AdaptedProjection else { continue }
-      adapted.remove(name)
-      if adapted.deltas.isEmpty { slot.value = adapted.base }
-    }
+    for part in self[name]?.parts ?? [] { part.remove() }
     adapters.removeAll { $0.name == name }
   }
 
   private func refuseConflicts(_ chosen: [Adapter]) throws(TunerError) {
     var owner: [String: String] = [:]
     for adapter in chosen {
-      for entry in adapter.overlay.entries {
-        if let other = owner.updateValue(adapter.name, forKey: entry.path) {
-          throw TunerError("the adapters “\(other)” and “\(adapter.name)” each bring their own “\(entry.path)”; use one of them")
+      for path in adapter.parts.flatMap(\.replaced) {
+        if let other = owner.updateValue(adapter.name, forKey: path) {
+          throw TunerError("the adapters “\(other)” and “\(adapter.name)” each bring their own “\(path)”; use one of them")
         }
       }
+    }
+  }
+
+  /// Refuses to take away what has no base left below it.
+  private func refuseWithoutBase(_ names: [String]) throws(TunerError) {
+    for name in names where self[name]?.parts.contains(where: \.isPermanent) == true {
+      throw TunerError("“\(name)” has taken the place of the base's weights, which are not kept; load the model again for them")
     }
   }
 
   /// Runs `body` on the base alone, as a reference policy does; the adapters come back even if it throws.
   public func withAdaptersDisabled<Result>(_ body: () throws -> Result) throws -> Result {
     let before = active
+    try refuseWithoutBase(before)
     try activate([])
     do {
       let result = try body()
@@ -103,25 +107,26 @@ public final class AdapterSet {
   /// Folds the adapters at work into the model's own weights and takes all adapters out.
   ///
   /// Each changed projection is a new one, so the base's tensors stay untouched for whoever holds them.
+  ///
+  /// - Throws: ``TunerError`` where an adapter does what no weights can; the model is as before then.
   public func mergeAndUnload() throws {
-    var merged: [(slot: ProjectionSlot, projection: any Projection)] = []
+    var commits: [() -> Void] = []
     for (_, slot) in model.projections() {
-      if let adapted = slot.value as? AdaptedProjection { merged.append((slot, try adapted.merged())) }
+      guard let adapted = slot.value as? AdaptedProjection else { continue }
+      let merged = try adapted.merged()
+      commits.append { slot.value = merged }
     }
-    for (slot, projection) in merged { slot.value = projection }
-    try keepOverlays()
+    for part in active.compactMap({ self[$0] }).flatMap(\.parts) { commits.append(try part.merge()) }
+    for (_, embedding) in model.embeddings() where !embedding.deltas.isEmpty {
+      let table = try embedding.mergedTable()
+      commits.append {
+        embedding.weight = table
+        (embedding.deltas, embedding.active) = ([], [])
+      }
+    }
+    commits.forEach { $0() }
     for parameter in model.parameters() { try parameter.value.setRequiresGradient(false) }
     adapters = []
     active = []
-  }
-
-  /// Leaves the parameters that active adapters replaced in place, in the base's element type. (The bias of a merged
-  /// projection is in the new projection already.)
-  private func keepOverlays() throws(TorchError) {
-    for name in active {
-      for entry in self[name]?.overlay.entries ?? [] {
-        entry.slot.value = try entry.own.detached().to(entry.original.dtype)
-      }
-    }
   }
 }
