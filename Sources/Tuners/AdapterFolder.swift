@@ -97,10 +97,12 @@ public enum AdapterFolder {
 
   /// Overwrites what an installed adapter owns with the tensors of a folder.
   public static func restore(_ adapter: Adapter, from folder: URL) throws {
-    try fill(adapter.saved, from: try SafetensorsFile(weights(folder)))
-    let state = folder.appending(path: stateName)
-    guard FileManager.default.fileExists(atPath: state.path) else { return }
-    try fill(adapter.state, from: try SafetensorsFile(state))
+    // What an adapter is trained by may not outlast what PEFT's file says of it.
+    let (saved, state) = (adapter.saved, adapter.state)
+    try fill(saved, from: try SafetensorsFile(weights(folder)))
+    let url = folder.appending(path: stateName)
+    guard FileManager.default.fileExists(atPath: url.path) else { return }
+    try fill(state, from: try SafetensorsFile(url))
   }
 
   private static func weights(_ folder: URL) throws -> URL {

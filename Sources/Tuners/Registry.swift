@@ -2,7 +2,8 @@
 public enum Methods {
   /// What a recipe's `method.type` names: a method's own name, or a name for one of its variants, with the settings it starts from.
   private static let registry: [(name: String, start: any TuningMethod)] = [
-    ("lora", LoRAConfiguration())
+    ("lora", LoRAConfiguration()), ("prompt_tuning", PromptTuning()), ("p_tuning", PTuning()),
+    ("prefix_tuning", PrefixTuning()), ("multitask_prompt_tuning", MultitaskPromptTuning()),
   ]
 
   /// The names a recipe may give, in the table's order.
