@@ -1,5 +1,7 @@
 #include "ct_nn.h"
 
+#include <vector>
+
 #include "boundary.h"
 #include "dropout.h"
 #include "fused.h"
@@ -76,9 +78,15 @@ ct_status ct_bidirectional_lstm(ct_tensor x, const ct_tensor *weights, int64_t c
     TORCH_CHECK(input.dim() == 2 && layers > 0 && layers <= 64 && count == 8 * layers, "an LSTM of ", layers, " layers with ",
                 count, " weights over ", input.sizes());
     TORCH_CHECK(dropout >= 0 && dropout < 1, "a dropout of ", dropout);
-    for (const auto &part : parts) TORCH_CHECK(part.dim() == 1 || part.dim() == 2, "a weight of an LSTM of ", part.sizes());
-    TORCH_CHECK(parts[1].dim() == 2, "hidden weights of an LSTM of ", parts[1].sizes());
-    const auto start = at::zeros({2 * layers, 1, parts[1].size(1)}, input.options());
+    TORCH_CHECK(parts[1].dim() == 2, "state weights of an LSTM of ", parts[1].sizes());
+    const int64_t size = parts[1].size(1);
+    for (int64_t place = 0; place < count; ++place) {
+      const int64_t features = place < 8 ? input.size(1) : 2 * size;
+      const std::vector<int64_t> shapes[] = {{4 * size, features}, {4 * size, size}, {4 * size}, {4 * size}};
+      const at::IntArrayRef shape(shapes[place % 4]);
+      TORCH_CHECK(parts[place].sizes() == shape, "weight ", place, " of an LSTM is ", parts[place].sizes(), " in place of ", shape);
+    }
+    const auto start = at::zeros({2 * layers, 1, size}, input.options());
     const auto states = at::lstm(input.unsqueeze(0), {start, start}, parts, /*has_biases=*/true, layers, dropout,
                                  /*train=*/dropout > 0, /*bidirectional=*/true, /*batch_first=*/true);
     return std::get<0>(states).squeeze(0);

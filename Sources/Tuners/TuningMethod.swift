@@ -11,7 +11,7 @@ public protocol TuningMethod: Sendable {
   /// Its name in PEFT's files: `LORA` …; nil where the weights that are tuned are the model's own.
   static var peftType: String? { get }
   /// The learning rate of a run that names none.
-  static var learningRate: Double { get }
+  var learningRate: Double { get }
   /// Its settings, each with its keys, its field and its range.
   static var settings: [Setting<Self>] { get }
   /// The defaults.
@@ -47,9 +47,7 @@ extension TuningMethod {
   /// Its name in PEFT's files.
   public var peftType: String? { Self.peftType }
   /// 2e-4.
-  public static var learningRate: Double { 2e-4 }
-  /// The learning rate of a run that names none.
-  public var learningRate: Double { Self.learningRate }
+  public var learningRate: Double { 2e-4 }
 
   /// No texts.
   public mutating func prepare(tokenizer: any Tokenizer, of model: String) {}

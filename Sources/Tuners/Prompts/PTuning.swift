@@ -35,6 +35,9 @@ public struct PTuning: PromptMethod, Hashable {
   /// `P_TUNING`.
   public static var peftType: String? { "P_TUNING" }
 
+  /// 1e-3: what is learnt are a network's weights.
+  public var learningRate: Double { 1e-3 }
+
   /// Every setting.
   public static var settings: [Setting<Self>] {
     promptSettings + [

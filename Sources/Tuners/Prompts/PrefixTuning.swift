@@ -48,6 +48,9 @@ public struct PrefixTuning: PromptMethod, Hashable {
       tokenDim: shape.keyValueHeads * shape.headSize, layers: shape.layerCount, heads: shape.keyValueHeads, submodules: 1)
   }
 
+  /// 1e-2, and 1e-3 for the weights of a network.
+  public var learningRate: Double { projects ? 1e-3 : 1e-2 }
+
   /// Every setting.
   public static var settings: [Setting<Self>] {
     promptSettings + [

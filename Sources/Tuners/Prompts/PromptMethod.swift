@@ -66,6 +66,9 @@ extension PromptMethod {
     PromptSizes(tokenDim: shape.hiddenSize, layers: shape.layerCount, submodules: 1)
   }
 
+  /// 1e-2: what is learnt is rows, not the weights of products.
+  public var learningRate: Double { 1e-2 }
+
   /// Takes each setting that has a key in `adapter_config.json`.
   public mutating func read(adapterConfig reader: AdapterConfigReader) throws {
     try reader.refuse(["modules_to_save"])
