@@ -69,8 +69,8 @@ imports: bootstrap ## build everything, tests included, with undeclared imports 
 
 # In this order: later scripts read what earlier ones wrote. dataset_samples.py is not among them: it needs TRL and LLaMA-Factory,
 # which pin other versions, in an environment of its own.
-GOLDENS := models layers adapters training gguf_files checkpoints tokenizer_cases command_line soft_prompts template_snippets \
-	templates generation evaluation
+GOLDENS := models layers adapters training methods gguf_files checkpoints tokenizer_cases command_line soft_prompts \
+	template_snippets templates generation evaluation
 
 goldens: .venv-goldens/installed ## write the golden files anew, with the reference implementations
 	@for name in $(GOLDENS); do echo "$$name.py"; .venv-goldens/bin/python Scripts/goldens/$$name.py || exit 1; done

@@ -84,7 +84,7 @@ let heavy: [Target] = [
   tests("Evaluation", ["Generation", "NN", "Models", "Text", "Torch", "Datasets", "Checkpoints", "TestSupport"]),
   tests(
     "Training",
-    ["Objectives", "Tuners", "Models", "Datasets", "Checkpoints", "NN", "Text", "Torch", "TestSupport"]),
+    ["Objectives", "Tuners", "Models", "Datasets", "Checkpoints", "NN", "Text", "Torch", "TestSupport", collections]),
   tests(
     "Recipes",
     [

@@ -8,6 +8,11 @@ namespace {
 
 using ct::LinearWeight;
 
+/// Whether the numbers are of the input's type, or float32 kept for it.
+bool fits(const at::Tensor &x, const at::Tensor &numbers) {
+  return x.device() == numbers.device() && (x.scalar_type() == numbers.scalar_type() || numbers.scalar_type() == at::kFloat);
+}
+
 void check(const at::Tensor &x, const LinearWeight &weight) {
   const auto &numbers = weight.numbers;
   TORCH_CHECK(numbers.dim() == 2 && x.dim() > 0 && x.size(-1) == weight.inputs(), "an input of ", x.sizes(),
@@ -16,12 +21,12 @@ void check(const at::Tensor &x, const LinearWeight &weight) {
     TORCH_CHECK(!weight.transposed, "an 8-bit weight is stored as [out, in]");
     ct::check_quantized(numbers, weight.scales);
   } else {
-    TORCH_CHECK(x.scalar_type() == numbers.scalar_type() && x.device() == numbers.device(), "an input of ", x.scalar_type(), " on ",
-                x.device(), " for a weight of ", numbers.scalar_type(), " on ", numbers.device());
+    TORCH_CHECK(fits(x, numbers), "an input of ", x.scalar_type(), " on ", x.device(), " for a weight of ", numbers.scalar_type(),
+                " on ", numbers.device());
   }
   if (weight.bias)
-    TORCH_CHECK(weight.bias->dim() == 1 && weight.bias->size(0) == weight.outputs(), "a bias of ", weight.bias->sizes(), " for ",
-                weight.outputs(), " outputs");
+    TORCH_CHECK(weight.bias->dim() == 1 && weight.bias->size(0) == weight.outputs() && fits(x, *weight.bias), "a bias of ",
+                weight.bias->sizes(), ", ", weight.bias->scalar_type(), ", for ", weight.outputs(), " outputs");
   if (!weight.update) return;
   const auto &update = *weight.update;
   TORCH_CHECK(update.a.dim() == 2 && update.b.dim() == 2 && update.a.size(1) == weight.inputs() &&
@@ -53,10 +58,11 @@ at::Tensor shaped(const at::Tensor &rows, const at::Tensor &x) {
   return rows.view(shape);
 }
 
-/// Out of libtorch's operations, for other devices and types, and where the weight is trained too.
+/// Out of libtorch's operations, for other devices and types.
 at::Tensor composed(const at::Tensor &x, const LinearWeight &weight) {
-  const auto matrix = weight.quantized() ? ct::expanded(weight.numbers, weight.scales, x.scalar_type()) : weight.matrix();
-  const auto base = at::linear(x, matrix, weight.bias);
+  const auto type = x.scalar_type();
+  const auto matrix = weight.quantized() ? ct::expanded(weight.numbers, weight.scales, type) : weight.matrix().to(type);
+  const auto base = at::linear(x, matrix, weight.bias ? std::optional(weight.bias->to(type)) : std::nullopt);
   if (!weight.update) return base;
   const auto &update = *weight.update;
   const auto input = update.dropout > 0 ? at::dropout(x, update.dropout, /*train=*/true) : x;
@@ -80,8 +86,8 @@ std::vector<at::Tensor> decoded(const at::Tensor &x, const std::vector<LinearWei
 std::vector<at::Tensor> linears(const at::Tensor &x, const std::vector<LinearWeight> &weights) {
   if (ct::is_few_rows(x, weights)) return decoded(x, weights);
   std::vector<at::Tensor> outs;
-  if (ct::are_frozen(x, weights)) {
-    for (auto &out : ct::frozen_linears(rows_of(x), weights)) outs.push_back(shaped(out, x));
+  if (ct::in_one_go(x, weights)) {
+    for (auto &out : ct::linears_in_one_go(rows_of(x), weights)) outs.push_back(shaped(out, x));
     return outs;
   }
   for (const auto &weight : weights)

@@ -17,7 +17,7 @@ struct LowRank {
 
 /// A weight and its bias [out].
 struct LinearWeight {
-  /// [out, in], or [in, out] where `transposed`.
+  /// [out, in], or [in, out] where `transposed`; of the input's type, or float32.
   at::Tensor numbers;
   /// Of an 8-bit weight: [out, blocks] float32.
   at::Tensor scales = {};
@@ -32,10 +32,10 @@ struct LinearWeight {
   at::Tensor matrix() const { return transposed ? numbers.t() : numbers; }
 };
 
-/// Whether `frozen_linears` takes these: nothing but low-rank updates learns, on the CPU, in a type it has kernels for.
-bool are_frozen(const at::Tensor &x, const std::vector<LinearWeight> &weights);
+/// Whether `linears_in_one_go` takes these: on the CPU, in a type that it has kernels for.
+bool in_one_go(const at::Tensor &x, const std::vector<LinearWeight> &weights);
 
 /// x·Wᵀ + b + s·dropout(x)·Aᵀ·Bᵀ for each of the weights, with their gradients in one go. x [rows, in], contiguous.
-std::vector<at::Tensor> frozen_linears(const at::Tensor &x, const std::vector<LinearWeight> &weights);
+std::vector<at::Tensor> linears_in_one_go(const at::Tensor &x, const std::vector<LinearWeight> &weights);
 
 }  // namespace ct

@@ -11,6 +11,28 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// Head and cross-entropy panel by panel: the gradient of the hidden rows is made in the forward pass, that of the weight, where it
+/// is wanted, in the backward pass.
+struct PanelCrossEntropy : torch::autograd::Function<PanelCrossEntropy> {
+  static at::Tensor forward(AutogradContext *ctx, const at::Tensor &hidden, const at::Tensor &weight, const at::Tensor &targets,
+                            bool recording) {
+    const bool wants_weight = recording && weight.requires_grad();
+    const auto result = ct::vocabulary_loss(hidden, weight, targets, recording && hidden.requires_grad());
+    if (wants_weight) ctx->save_for_backward({result.d_hidden, hidden, weight, targets, result.log_sums});
+    else ctx->save_for_backward({result.d_hidden});
+    return result.loss;
+  }
+
+  static variable_list backward(AutogradContext *ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    at::Tensor d_hidden, d_weight;
+    if (saved[0].defined()) d_hidden = saved[0].mul(grads[0]).to(saved[0].scalar_type());
+    if (saved.size() > 1 && ctx->needs_input_grad(1))
+      d_weight = ct::vocabulary_weight_gradient(saved[1], saved[2], saved[3], saved[4], grads[0].item<float>());
+    return {d_hidden, d_weight, at::Tensor(), at::Tensor()};
+  }
+};
+
 /// Head and cross-entropy in one: the gradients are made while a chunk's logits exist, and only scaled in the backward pass.
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   /// `recording` is whether gradients are wanted at all: inside this function libtorch has recording switched off.
@@ -18,11 +40,6 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
                             const std::optional<at::Tensor> &bias, const at::Tensor &targets, int64_t chunk, bool recording) {
     const bool wants_hidden = recording && hidden.requires_grad(), wants_weight = recording && weight.requires_grad();
     const bool wants_bias = recording && bias && bias->requires_grad();
-    if (!wants_weight && !bias && ct::tiled(hidden) && weight.stride(1) == 1) {
-      const auto result = ct::vocabulary_loss(hidden.contiguous(), weight, targets.contiguous(), wants_hidden);
-      ctx->save_for_backward({result.d_hidden, at::Tensor(), at::Tensor()});
-      return result.loss;
-    }
     at::Tensor d_hidden, d_weight, d_bias;
     if (wants_hidden) d_hidden = at::empty_like(hidden);
     if (wants_weight) d_weight = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
@@ -77,7 +94,12 @@ ct_status ct_linear_cross_entropy(ct_tensor hidden, ct_tensor weight, ct_tensor 
       TORCH_CHECK_INDEX(least.item<int64_t>() >= 0 && greatest.item<int64_t>() < table.size(0), "targets from ", least.item<int64_t>(),
                   " to ", greatest.item<int64_t>(), " for a vocabulary of ", table.size(0));
     }
-    return LinearCrossEntropy::apply(rows, table, offset, wanted, chunk, at::GradMode::is_enabled());
+    const bool recording = at::GradMode::is_enabled();
+    if (!offset && ct::tiled(rows) && table.stride(1) == 1)
+      return PanelCrossEntropy::apply(rows.contiguous(), table, wanted.contiguous(), recording);
+    const auto type = rows.scalar_type();
+    const auto shift = offset ? std::optional(offset->to(type)) : std::nullopt;
+    return LinearCrossEntropy::apply(rows, table.to(type), shift, wanted, chunk, recording);
   });
 }
 

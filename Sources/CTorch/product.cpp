@@ -162,16 +162,28 @@ at::Tensor ct::padded(const at::Tensor &matrix) {
   return missing == 0 ? narrow.contiguous() : at::constant_pad_nd(narrow, {0, missing}, 0);
 }
 
+at::Tensor ct::whole_blocks(const at::Tensor &matrix) {
+  const int64_t rows = matrix.size(0), columns = matrix.size(1);
+  return at::constant_pad_nd(matrix, {0, padded_size(columns) - columns, 0, padded_size(rows) - rows}, 0).contiguous();
+}
+
 at::Tensor ct::turned(const at::Tensor &matrix) {
   const int64_t rows = matrix.size(0), columns = matrix.size(1), stride = padded_size(rows);
   auto out = at::empty({columns, stride}, matrix.options());
   const auto *source = static_cast<const uint16_t *>(matrix.const_data_ptr());
   auto *target = static_cast<uint16_t *>(out.data_ptr());
-  parallel_for(stride / side, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t first = begin * side; first < end * side; first += side)
-      for (int64_t column = 0; column < columns; ++column)
-        for (int64_t row = first; row < first + side; ++row)
-          target[column * stride + row] = row < rows ? source[row * columns + column] : uint16_t{0};
+  parallel_for(stride / side, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin * side; row < end * side; row += side)
+      for (int64_t column = 0; column < columns; column += side) {
+        const uint16_t *corner = source + row * columns + column;
+        if (row + side <= rows && column + side <= columns) {
+          tiles::turn(corner, columns, target + column * stride + row, stride);
+          continue;
+        }
+        for (int64_t j = 0; j < std::min(side, columns - column); ++j)
+          for (int64_t i = 0; i < side; ++i)
+            target[(column + j) * stride + row + i] = row + i < rows ? corner[i * columns + j] : uint16_t{0};
+      }
   });
   return out;
 }

@@ -43,6 +43,9 @@ int64_t padded_size(int64_t size);
 /// The same numbers as bfloat16 with columns of zeros up to a multiple of 32, contiguous.
 at::Tensor padded(const at::Tensor &matrix);
 
+/// A bfloat16 matrix with rows and columns of zeros up to multiples of 32, contiguous.
+at::Tensor whole_blocks(const at::Tensor &matrix);
+
 /// A bfloat16 matrix the other way round, with columns of zeros up to a multiple of 32.
 at::Tensor turned(const at::Tensor &matrix);
 

@@ -205,6 +205,17 @@ CT_CLONES void rotate(const float *lo, const float *hi, const float *c, const fl
   }
 }
 
+CT_CLONES double square_sum(const float *x, int64_t n) {
+  double lanes[16] = {};
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int64_t j = 0; j < 16; ++j) lanes[j] += static_cast<double>(x[i + j]) * static_cast<double>(x[i + j]);
+  for (; i < n; ++i) lanes[i % 16] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
 CT_CLONES float largest(const float *x, int64_t n) {
   float lanes[16];
   for (int64_t j = 0; j < 16; ++j) lanes[j] = x[j < n ? j : 0];
@@ -220,6 +231,11 @@ CT_CLONES float exponentials(float *x, float scale, float top, int64_t n) {
   CT_ELEMENTWISE
   for (int64_t i = 0; i < n; ++i) x[i] = exponential(x[i] * scale - top);
   return sum(x, n);
+}
+
+CT_CLONES void shares(float *x, const float *log_sum, float scale, int64_t n) {
+  CT_ELEMENTWISE
+  for (int64_t i = 0; i < n; ++i) x[i] = exponential(x[i] - log_sum[i]) * scale;
 }
 
 CT_CLONES void softmax_gradient(const float *p, const float *d, float product, float scale, float *out, int64_t n) {

@@ -36,9 +36,14 @@ void gelu_tanh_gradient(const float *g, const float *x, float *out, int64_t n);
 /// Pairs (lo, hi) turned by an angle: lo·c − hi·s, hi·c + lo·s.
 void rotate(const float *lo, const float *hi, const float *c, const float *s, float *out_lo, float *out_hi, int64_t n);
 
+/// Σ x², in float64.
+double square_sum(const float *x, int64_t n);
+
 float largest(const float *x, int64_t n);
 /// x = exp(x·scale − top); returns their sum.
 float exponentials(float *x, float scale, float top, int64_t n);
+/// x = exp(x − log_sum)·scale, each with a log_sum of its own.
+void shares(float *x, const float *log_sum, float scale, int64_t n);
 /// out = p·(d − product)·scale: the gradient of softmax(score·scale) with weights p, whose gradient is d and Σ p·d the product.
 void softmax_gradient(const float *p, const float *d, float product, float scale, float *out, int64_t n);
 

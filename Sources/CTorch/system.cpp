@@ -70,21 +70,3 @@ ct_status ct_normal_into(ct_tensor a, double mean, double std) {
 ct_status ct_uniform_into(ct_tensor a, double low, double high) {
   return ct::guarded([&] { ct::ref(a).uniform_(low, high); });
 }
-
-ct_status ct_adamw(ct_tensor param, ct_tensor grad, ct_tensor m, ct_tensor v, double lr, double beta1, double beta2, double eps,
-                   double weight_decay, int64_t step) {
-  return ct::guarded([&] {
-    c10::NoGradGuard frozen;
-    const auto &p = ct::ref(param), &g = ct::ref(grad), &first = ct::ref(m), &second = ct::ref(v);
-    for (const auto &tensor : {p, g, first, second})
-      TORCH_CHECK(tensor.scalar_type() == at::kFloat && tensor.sizes() == p.sizes(),
-                  "AdamW takes four float32 tensors of one shape");
-    TORCH_CHECK(step >= 1, "steps count from 1, not from ", step);
-    p.mul_(1 - lr * weight_decay);
-    first.lerp_(g, 1 - beta1);
-    second.mul_(beta2).addcmul_(g, g, 1 - beta2);
-    const double correction1 = 1 - std::pow(beta1, static_cast<double>(step));
-    const double correction2 = std::sqrt(1 - std::pow(beta2, static_cast<double>(step)));
-    p.addcdiv_(first, second.sqrt().div_(correction2).add_(eps), -lr / correction1);
-  });
-}

@@ -75,6 +75,21 @@ CT_TILES void interleave(const uint16_t *even, const uint16_t *odd, uint16_t *ou
   _mm512_store_si512(out + 512, _mm512_permutex2var_epi16(a, high, b));
 }
 
+/// A block of 32 by 32 numbers the other way round.
+CT_TILES void turn_block(const uint16_t *source, int64_t stride, uint16_t *out, int64_t out_stride) {
+  static const uint16_t order[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30,
+                                     32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62};
+  alignas(64) uint16_t upper[512], lower[512];
+  transpose(source, stride, upper);
+  transpose(source + 16 * stride, stride, lower);
+  const auto even = _mm512_loadu_si512(order), odd = _mm512_add_epi16(even, _mm512_set1_epi16(1));
+  for (int64_t pair = 0; pair < 16; ++pair) {
+    const auto a = _mm512_load_si512(upper + 32 * pair), b = _mm512_load_si512(lower + 32 * pair);
+    _mm512_storeu_si512(out + 2 * pair * out_stride, _mm512_permutex2var_epi16(a, even, b));
+    _mm512_storeu_si512(out + (2 * pair + 1) * out_stride, _mm512_permutex2var_epi16(a, odd, b));
+  }
+}
+
 /// Asks for `lines` cache lines, one every `stride` numbers. Addresses past the end of a matrix do no harm.
 template <int lines>
 CT_TILES void fetch(const uint16_t *first, int64_t stride) {
@@ -129,6 +144,7 @@ void configure() {}
 void release() {}
 void transpose(const uint16_t *, int64_t, uint16_t *) {}
 void interleave(const uint16_t *, const uint16_t *, uint16_t *) {}
+void turn_block(const uint16_t *, int64_t, uint16_t *, int64_t) {}
 void block(const uint16_t *, int64_t, const uint16_t *, int64_t, float *, int64_t, bool, const ct::tiles::Ahead &) {}
 
 }  // namespace
@@ -143,25 +159,32 @@ using ct::tiles::side;
 /// Copies a corner of what is stored, `rows` by `width` from (row, column), into `out` with rows 32 apart, as bfloat16 and with
 /// zeros around it.
 void corner(const Operand &b, int64_t row, int64_t column, int64_t rows, int64_t width, uint16_t *out) {
-  std::memset(out, 0, side * side * sizeof *out);
+  if (rows < side || width < side) std::memset(out, 0, side * side * sizeof *out);
   float scaled[side];
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t place = (row + i) * b.stride + column;
     if (b.wide) {
-      ct::rows::scale(static_cast<const float *>(b.data) + place, b.scale, scaled, width);
-      ct::rows::narrow(scaled, out + i * side, width);
+      const float *source = static_cast<const float *>(b.data) + place;
+      if (b.scale != 1) {
+        ct::rows::scale(source, b.scale, scaled, width);
+        source = scaled;
+      }
+      ct::rows::narrow(source, out + i * side, width);
     } else {
       std::memcpy(out + i * side, static_cast<const uint16_t *>(b.data) + place, static_cast<size_t>(width) * sizeof *out);
     }
   }
 }
 
-/// Asks for the bfloat16 numbers stored in 32 rows from `row` on, at `column`: weights come from main memory, a line of each row at
+/// Asks for the numbers stored in 32 rows from `row` on, at `column`: weights come from main memory, a line or two of each row at
 /// a time, which the processor does not foresee.
 void fetch_block(const Operand &b, int64_t row, int64_t column) {
-  if (b.wide) return;
-  const auto *first = static_cast<const uint16_t *>(b.data) + row * b.stride + column;
-  for (int64_t i = 0; i < side; ++i) __builtin_prefetch(first + i * b.stride);
+  const int64_t bytes = b.wide ? 4 : 2;
+  const auto *first = static_cast<const char *>(b.data) + (row * b.stride + column) * bytes;
+  for (int64_t i = 0; i < side; ++i) {
+    __builtin_prefetch(first + i * b.stride * bytes);
+    if (b.wide) __builtin_prefetch(first + i * b.stride * bytes + 64);
+  }
 }
 
 /// Packs the 32 by 32 numbers from (depth, column) on.
@@ -217,4 +240,8 @@ void ct::tiles::pack(const Operand &b, int64_t first, int64_t count, uint16_t *o
 void ct::tiles::multiply(const uint16_t *a, int64_t stride, const uint16_t *b, int64_t steps, float *c, int64_t c_stride,
                          bool add, const Ahead &ahead) {
   block(a, stride, b, steps, c, c_stride, add, ahead);
+}
+
+void ct::tiles::turn(const uint16_t *source, int64_t stride, uint16_t *out, int64_t out_stride) {
+  turn_block(source, stride, out, out_stride);
 }

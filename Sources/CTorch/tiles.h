@@ -72,4 +72,7 @@ struct Ahead {
 void multiply(const uint16_t *a, int64_t stride, const uint16_t *b, int64_t steps, float *c, int64_t c_stride, bool add,
               const Ahead &ahead = {});
 
+/// A block of 32 by 32 numbers the other way round: row i of `source` becomes column i of `out`.
+void turn(const uint16_t *source, int64_t stride, uint16_t *out, int64_t out_stride);
+
 }  // namespace ct::tiles

@@ -29,14 +29,28 @@ constexpr int64_t fewest_rows = 128;
 struct Call {
   /// bfloat16 [rows, depth], padded to whole blocks both ways.
   const uint16_t *hidden;
-  const uint16_t *weight;
-  int64_t rows, depth, features, stride, vocabulary;
+  /// The whole weight as a right-hand side [vocabulary, features], as it is stored.
+  ct::tiles::Operand weight;
+  int64_t rows, depth;
   bool wants_gradient;
   const int64_t *targets;
 
+  int64_t features() const { return weight.columns; }
+  int64_t vocabulary() const { return weight.depth; }
+
+  /// Rows first ..< first + count of the weight, stored as they are or as columns.
+  ct::tiles::Operand part(int64_t first, int64_t count, bool as_columns) const {
+    auto part = weight;
+    part.data = static_cast<const char *>(weight.data) + first * weight.stride * (weight.wide ? 4 : 2);
+    part.depth = as_columns ? features() : count;
+    part.columns = as_columns ? count : features();
+    part.columns_first = as_columns;
+    return part;
+  }
+
   int64_t padded_rows() const { return ct::padded_size(rows); }
   int64_t panel_width() const { return std::clamp(panel_bytes / (4 * depth * side), fewest_blocks, most_blocks) * side; }
-  int64_t panels() const { return (vocabulary + panel_width() - 1) / panel_width(); }
+  int64_t panels() const { return (vocabulary() + panel_width() - 1) / panel_width(); }
 };
 
 /// The softmax over a part of the vocabulary, as far as it has been seen: attention to the rows of the weight, which are keys and
@@ -59,10 +73,9 @@ class Part {
     Buffer<float> logits(side * width);
     const ct::tiles::Session session;
     for (int64_t panel = first; panel < end; ++panel) {
-      const int64_t start = panel * width, columns = std::min(width, call_.vocabulary - start);
-      const uint16_t *weight = call_.weight + start * call_.stride;
-      ct::tiles::pack({weight, call_.stride, call_.features, columns, true}, 0, width, keys.data());
-      if (call_.wants_gradient) ct::tiles::pack({weight, call_.stride, columns, call_.features, false}, 0, depth, values.data());
+      const int64_t start = panel * width, columns = std::min(width, call_.vocabulary() - start);
+      ct::tiles::pack(call_.part(start, columns, true), 0, width, keys.data());
+      if (call_.wants_gradient) ct::tiles::pack(call_.part(start, columns, false), 0, depth, values.data());
       for (int64_t row = 0; row < call_.rows; row += side) {
         score(row, keys.data(), width, logits.data());
         weigh(row, start, columns, width, logits.data(), shares.data(), target_logits);
@@ -125,9 +138,20 @@ class Part {
   const Call &call_;
 };
 
+/// A row of the weight, as it is multiplied: rounded to bfloat16.
+void weight_row(const Call &call, int64_t row, float *out) {
+  const int64_t place = row * call.weight.stride, n = call.features();
+  std::vector<uint16_t> rounded(static_cast<size_t>(n));
+  const auto *stored = static_cast<const uint16_t *>(call.weight.data) + place;
+  if (call.weight.wide) {
+    ct::rows::narrow(static_cast<const float *>(call.weight.data) + place, rounded.data(), n);
+    stored = rounded.data();
+  }
+  ct::rows::widen(stored, out, n);
+}
+
 /// What all parts of the vocabulary say of a row: their sums, brought to one largest logit.
-void merge(const Call &call, const std::vector<std::unique_ptr<Part>> &parts, const float *target_logits, float *losses,
-           uint16_t *d_hidden) {
+void merge(const Call &call, const std::vector<std::unique_ptr<Part>> &parts, float *log_sums, uint16_t *d_hidden) {
   ct::parallel_for(call.rows, 16, [&](int64_t begin, int64_t end) {
     std::vector<float> total(static_cast<size_t>(call.depth)), scaled(static_cast<size_t>(call.depth));
     for (int64_t row = begin; row < end; ++row) {
@@ -142,26 +166,25 @@ void merge(const Call &call, const std::vector<std::unique_ptr<Part>> &parts, co
         ct::rows::scale(part->mean.data() + row * call.depth, factor, scaled.data(), call.depth);
         ct::rows::add(scaled.data(), total.data(), call.depth);
       }
-      losses[row] = top + std::log(sum) - target_logits[row];
+      log_sums[row] = top + std::log(sum);
       if (!call.wants_gradient) continue;
-      ct::rows::widen(call.weight + call.targets[row] * call.stride, scaled.data(), call.features);
-      ct::rows::norm_gradient(total.data(), 1 / sum, scaled.data(), 1, total.data(), call.features);
-      ct::rows::narrow(total.data(), d_hidden + row * call.features, call.features);
+      weight_row(call, call.targets[row], scaled.data());
+      ct::rows::norm_gradient(total.data(), 1 / sum, scaled.data(), 1, total.data(), call.features());
+      ct::rows::narrow(total.data(), d_hidden + row * call.features(), call.features());
     }
   });
 }
 
-/// Some rows: their losses, and their gradients where there is room for them.
-void chunk(const Call &call, float *losses, uint16_t *d_hidden) {
+/// Some rows: their sums, the logits of their targets, and their gradients where there is room for them.
+void chunk(const Call &call, float *log_sums, float *target_logits, uint16_t *d_hidden) {
   const int64_t count = std::min<int64_t>(2 * at::get_num_threads(), call.panels());
-  std::vector<float> target_logits(static_cast<size_t>(call.rows));
   std::vector<std::unique_ptr<Part>> parts(static_cast<size_t>(count));
   ct::parallel_tasks(count, [&](int64_t task) {
     auto &part = parts[static_cast<size_t>(task)];
     part = std::make_unique<Part>(call);
-    part->run(task * call.panels() / count, (task + 1) * call.panels() / count, target_logits.data());
+    part->run(task * call.panels() / count, (task + 1) * call.panels() / count, target_logits);
   });
-  merge(call, parts, target_logits.data(), losses, d_hidden);
+  merge(call, parts, log_sums, d_hidden);
 }
 
 }  // namespace
@@ -169,20 +192,22 @@ void chunk(const Call &call, float *losses, uint16_t *d_hidden) {
 ct::VocabularyLoss ct::vocabulary_loss(const at::Tensor &hidden, const at::Tensor &weight, const at::Tensor &targets,
                                        bool wants_gradient) {
   const int64_t n = hidden.size(0), d = hidden.size(1), depth = padded_size(d);
-  VocabularyLoss result{at::empty({}, hidden.options().dtype(at::kFloat)), {}};
+  const auto wide = hidden.options().dtype(at::kFloat);
+  VocabularyLoss result{at::empty({}, wide), {}, at::empty({n}, wide)};
   if (wants_gradient) result.d_hidden = at::empty_like(hidden);
-  std::vector<float> losses(static_cast<size_t>(n));
+  std::vector<float> target_logits(static_cast<size_t>(n));
+  auto *log_sums = result.log_sums.data_ptr<float>();
   const int64_t most = padded_size(std::max(fewest_rows, sum_bytes / (4 * depth)));
   for (int64_t first = 0; first < n; first += most) {
     const int64_t rows = std::min(most, n - first);
-    const auto part = at::constant_pad_nd(hidden.narrow(0, first, rows), {0, depth - d, 0, padded_size(rows) - rows}, 0).contiguous();
-    const Call call{static_cast<const uint16_t *>(part.const_data_ptr()), static_cast<const uint16_t *>(weight.const_data_ptr()),
-                    rows, depth, d, weight.stride(0), weight.size(0), wants_gradient, targets.const_data_ptr<int64_t>() + first};
-    chunk(call, losses.data() + first,
+    const auto part = whole_blocks(hidden.narrow(0, first, rows));
+    const Call call{static_cast<const uint16_t *>(part.const_data_ptr()), operand(weight, false), rows, depth, wants_gradient,
+                    targets.const_data_ptr<int64_t>() + first};
+    chunk(call, log_sums + first, target_logits.data() + first,
           wants_gradient ? static_cast<uint16_t *>(result.d_hidden.data_ptr()) + first * d : nullptr);
   }
   double sum = 0;
-  for (const float loss : losses) sum += loss;
+  for (int64_t row = 0; row < n; ++row) sum += log_sums[row] - target_logits[static_cast<size_t>(row)];
   result.loss.fill_(sum);
   return result;
 }

@@ -10,9 +10,17 @@ struct VocabularyLoss {
   /// Σ (ln Σ exp(logit) − logit of the target), float32.
   at::Tensor loss;
   at::Tensor d_hidden;
+  /// ln Σ exp(logit) of each row, float32.
+  at::Tensor log_sums;
 };
 
-/// hidden [n, d] and weight [V, d], bfloat16, the rows of the weight one after another; targets [n], int64 in 0 ..< V.
+/// hidden [n, d], bfloat16; weight [V, d], bfloat16, or float32 that is rounded to it, the rows one after another; targets [n],
+/// int64 in 0 ..< V.
 VocabularyLoss vocabulary_loss(const at::Tensor &hidden, const at::Tensor &weight, const at::Tensor &targets, bool wants_gradient);
+
+/// The gradient of the weight times `scale`, in the weight's type: scale·Σ (softmax − one-hot of the target)ᵀ·hidden. The logits are
+/// made a second time.
+at::Tensor vocabulary_weight_gradient(const at::Tensor &hidden, const at::Tensor &weight, const at::Tensor &targets,
+                                      const at::Tensor &log_sums, float scale);
 
 }  // namespace ct

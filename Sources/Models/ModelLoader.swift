@@ -34,7 +34,7 @@ public enum ModelLoader {
       slot.value = try read(name, shape: value.shape, from: weights, dtype: dtype).to(device)
     }
     try check(missing: missing, unused: unused.sorted(), in: weights.path)
-    model.embedding.outputDType = dtype
+    for (_, table) in model.embeddings() { table.outputDType = dtype }
     if model.isTied { model.head = Linear(weight: model.embedding.weight, bias: nil) }
     TorchRuntime.trimMemory()  // what held the numbers before they were converted
     return model

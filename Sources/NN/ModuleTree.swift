@@ -61,6 +61,15 @@ extension Module {
     return found
   }
 
+  /// The paths of all norms.
+  public final func norms() -> [String] {
+    var found: [String] = []
+    visit { path, slot in
+      if slot is ChildSlot<RMSNorm> || slot is ChildSlot<LayerNorm> { found.append(path) }
+    }
+    return found
+  }
+
   /// Stops gradients for every parameter here and below.
   public final func freeze() throws(TorchError) {
     for parameter in parameters() { try parameter.value.setRequiresGradient(false) }

@@ -43,6 +43,16 @@ extension Projection {
   }
 }
 
+/// A weight and bias for a product in `dtype`; those in float32, which may be trained, are rounded by the product itself.
+private func numbers(
+  _ weight: Tensor, _ bias: Tensor?, for dtype: DType, transposed: Bool = false
+) throws(TorchError) -> LinearWeight {
+  func taken(_ tensor: Tensor) throws(TorchError) -> Tensor { tensor.dtype == .float32 ? tensor : try tensor.to(dtype) }
+  var offset: Tensor?
+  if let bias { offset = try taken(bias) }
+  return LinearWeight(try taken(weight), bias: offset, isTransposed: transposed)
+}
+
 /// A dense projection with its weight as [out, in].
 public final class Linear: Module, Projection {
   /// W [out, in].
@@ -75,12 +85,10 @@ public final class Linear: Module, Projection {
 
   /// x·Wᵀ + b.
   public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
-    try x.linear(try weight.to(x.dtype), try bias?.to(x.dtype))
+    try x.linears([try numbers(weight, bias, for: x.dtype)])[0]
   }
   /// W and b.
-  public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
-    LinearWeight(try weight.to(dtype), bias: try bias?.to(dtype))
-  }
+  public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? { try numbers(weight, bias, for: dtype) }
   /// W.
   public func denseWeight() throws(TorchError) -> Tensor { weight }
   /// The same with other numbers.
@@ -120,11 +128,11 @@ public final class Conv1D: Module, Projection {
 
   /// x·W + b.
   public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
-    try x.linear(try weight.to(x.dtype), try bias?.to(x.dtype), transposed: true)
+    try x.linears([try numbers(weight, bias, for: x.dtype, transposed: true)])[0]
   }
   /// W and b.
   public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
-    LinearWeight(try weight.to(dtype), bias: try bias?.to(dtype), isTransposed: true)
+    try numbers(weight, bias, for: dtype, transposed: true)
   }
   /// W [out, in].
   public func denseWeight() throws(TorchError) -> Tensor { try weight.transposed() }

@@ -37,9 +37,8 @@ extension CausalLM {
     let places = try Tensor(targets.places).to(device)
     let rows = try hidden.squeezed(0).indexed(0, places)
     let tokens = try Tensor(targets.tokens).to(device)
-    if let head = head as? Linear {
-      return try rows.linearCrossEntropy(
-        weight: try head.weight.to(rows.dtype), bias: try head.bias?.to(rows.dtype), targets: tokens, chunk: chunk)
+    if let head = head as? Linear, let numbers = try head.linearWeight(for: rows.dtype) {
+      return try rows.linearCrossEntropy(weight: numbers.weight, bias: numbers.bias, targets: tokens, chunk: chunk)
     }
     // An adapted head has no single weight; its logits are made whole.
     let sum = try head.forward(rows).tokenLogProbs(tokens).sum()

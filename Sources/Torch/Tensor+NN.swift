@@ -120,15 +120,4 @@ extension Tensor {
   public func tokenLogProbs(_ targets: Tensor) throws(TorchError) -> Tensor {
     try Tensor.make("token_log_probs", self, targets) { ct_token_log_probs(raw, targets.raw, $0) }
   }
-
-  /// One AdamW step in place on a float32 parameter. Loshchilov & Hutter, arXiv:1711.05101.
-  public static func adamW(
-    parameter: Tensor, gradient: Tensor, firstMoment: Tensor, secondMoment: Tensor, learningRate: Double, beta1: Double,
-    beta2: Double, eps: Double, weightDecay: Double, step: Int
-  ) throws(TorchError) {
-    try run("adamw", parameter, gradient, firstMoment, secondMoment) {
-      ct_adamw(
-        parameter.raw, gradient.raw, firstMoment.raw, secondMoment.raw, learningRate, beta1, beta2, eps, weightDecay, Int64(step))
-    }
-  }
 }

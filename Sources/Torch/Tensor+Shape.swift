@@ -10,7 +10,10 @@ extension Tensor {
   }
 
   /// A view in which dimensions of size 1 repeat without memory.
-  public func expanded(_ shape: Int...) throws(TorchError) -> Tensor {
+  public func expanded(_ shape: Int...) throws(TorchError) -> Tensor { try expanded(shape) }
+
+  /// A view in which dimensions of size 1 repeat without memory.
+  public func expanded(_ shape: [Int]) throws(TorchError) -> Tensor {
     try Tensor.make("expand", self) { ct_expand(raw, shape.int64, Int64(shape.count), $0) }
   }
 

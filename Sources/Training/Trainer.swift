@@ -154,14 +154,15 @@ public final class Trainer {
       loss += try penalty.item()
       try penalty.backward()
     }
-    let norm = try optimizer.clipGradients(to: options.maxGradientNorm)
+    let norm = try optimizer.gradientNorm()
     guard loss.isFinite, norm.isFinite else {
       let diagnosis = NonFiniteDiagnosis(model: model, objective: objective, samples: feed.samples)
       throw try diagnosis.error(step: state.step + 1, loss: loss, norm: norm, batches: batches, optimizer: optimizer)
     }
     let rate = options.learningRate * schedule.factor(after: state.step)
-    try optimizer.update(learningRate: rate)
-    try part.companion?.stepped(state.step + 1)
+    let scale = AdamW.clippingScale(norm: norm, limit: options.maxGradientNorm)
+    try optimizer.update(learningRate: rate, gradientScale: scale)
+    try part.companion?.stepped(state.step + 1, gradientScale: scale)
     try optimizer.clearGradients()
     let tokens = batches.reduce(0) { $0 + $1.tokenCount }
     let seconds = (ContinuousClock.now - start) / .seconds(1)

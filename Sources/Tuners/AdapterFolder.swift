@@ -54,7 +54,7 @@ public enum AdapterFolder {
   }
 
   private static func write(_ tensors: [SavedTensor], to url: URL) throws {
-    try Safetensors.write(try tensors.map { ($0.name, try $0.value()) }, to: url)
+    try Safetensors.write(try tensors.filter(\.isWritten).map { ($0.name, try $0.value()) }, to: url)
   }
 
   /// What `adapter_config.json` says of an installed adapter.
@@ -97,12 +97,12 @@ public enum AdapterFolder {
 
   /// Overwrites what an installed adapter owns with the tensors of a folder.
   public static func restore(_ adapter: Adapter, from folder: URL) throws {
-    // What an adapter is trained by may not outlast what PEFT's file says of it.
-    let (saved, state) = (adapter.saved, adapter.state)
-    try fill(saved, from: try SafetensorsFile(weights(folder)))
-    let url = folder.appending(path: stateName)
-    guard FileManager.default.fileExists(atPath: url.path) else { return }
-    try fill(state, from: try SafetensorsFile(url))
+    // The state first: of what is saved it may say which part there is.
+    let state = folder.appending(path: stateName)
+    if !adapter.state.isEmpty, FileManager.default.fileExists(atPath: state.path) {
+      try fill(adapter.state, from: try SafetensorsFile(state))
+    }
+    try fill(adapter.saved, from: try SafetensorsFile(weights(folder)))
   }
 
   private static func weights(_ folder: URL) throws -> URL {
@@ -122,7 +122,7 @@ public enum AdapterFolder {
     var missing: [String] = []
     for tensor in tensors {
       guard let info = file.info(tensor.name) else {
-        missing.append(tensor.name)
+        if tensor.isWritten { missing.append(tensor.name) }
         continue
       }
       unused.remove(tensor.name)

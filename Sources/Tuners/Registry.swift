@@ -2,8 +2,15 @@
 public enum Methods {
   /// What a recipe's `method.type` names: a method's own name, or a name for one of its variants, with the settings it starts from.
   private static let registry: [(name: String, start: any TuningMethod)] = [
-    ("lora", LoRAConfiguration()), ("prompt_tuning", PromptTuning()), ("p_tuning", PTuning()),
-    ("prefix_tuning", PrefixTuning()), ("multitask_prompt_tuning", MultitaskPromptTuning()),
+    ("lora", LoRAConfiguration()), ("rslora", LoRAConfiguration { $0.usesRankStabilizedScale = true }),
+    ("dora", LoRAConfiguration { $0.usesDoRA = true }), ("pissa", LoRAConfiguration { $0.initialization = .pissa }),
+    ("olora", LoRAConfiguration { $0.initialization = .olora }), ("lora_plus", LoRAConfiguration { $0.rateRatio = 16 }),
+    ("lora_fa", LoRAConfiguration { $0.freezesA = true }), ("adalora", AdaLoRAConfiguration()), ("vera", VeRAConfiguration()),
+    ("loha", LoHaConfiguration()), ("lokr", LoKrConfiguration()), ("ia3", IA3Configuration()),
+    ("ln_tuning", LNTuningConfiguration()), ("trainable_tokens", TrainableTokensConfiguration()),
+    ("full", FullConfiguration()), ("bitfit", FullConfiguration(trainable: ["biases"])),
+    ("prompt_tuning", PromptTuning()), ("p_tuning", PTuning()), ("prefix_tuning", PrefixTuning()),
+    ("multitask_prompt_tuning", MultitaskPromptTuning()),
   ]
 
   /// The names a recipe may give, in the table's order.

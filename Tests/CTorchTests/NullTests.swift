@@ -79,11 +79,14 @@ import Testing
     #expect(ct_requires_grad(none, &flag) == CT_INVALID_ARGUMENT)
     #expect(ct_equal(none, none, &flag) == CT_INVALID_ARGUMENT)
     #expect(flag && number == -5 && place == -5 && id == 5 && type == CT_BOOL, "nothing was written")
+    var step = ct_adamw_settings()
+    step.step = 1
     for status in [
       ct_set_requires_grad(none, true), ct_backward(none), ct_set_grad(none, none), ct_copy_into(none, none),
       ct_add_into(none, none, 1), ct_scale_into(none, 1), ct_fill_into(none, 1), ct_normal_into(none, 0, 1),
       ct_uniform_into(none, 0, 1), ct_set_random_state(ct_device(kind: CT_CPU, index: 0), none),
-      ct_adamw(none, none, none, none, 1, 0.9, 0.999, 1e-8, 0, 1), ct_cache_put(none, none, nil, none, none, nil),
+      ct_adamw([ct_adamw_parameter()], 1, &step), ct_adamw([], 0, nil), ct_norm_of_all([none], 1, &place),
+      ct_cache_put(none, none, nil, none, none, nil),
     ] {
       #expect(status == CT_INVALID_ARGUMENT)
     }

@@ -108,8 +108,7 @@ import Tuners
 
   @Test func aWholeModelTrainsEveryWeight() throws {
     let weights = try weights("gpt2-124m", dtype: .bfloat16)
-    let whole = try WholeModel(weights.model)
-    for (_, value) in whole.parameters { try value.setRequiresGradient(true) }
+    try weights.adapters.add(FullConfiguration()).setTrainable(true)
     // A layer of GPT-2 has 12 · 24² numbers in its projections.
     #expect(
       ModelOperations(weights.model, config: weights.files.config)
@@ -150,7 +149,9 @@ import Tuners
     let after = Dictionary(uniqueKeysWithValues: try weights.model.parameters().map { ($0.path, try $0.value.array(Float.self)) })
     for (path, numbers) in before { #expect(after[path] != numbers, "\(path)") }
     // What is written reads back.
-    let whole = try WholeModel(weights.model)
+    let adapter = try #require(weights.adapters["default"])
+    try adapter.setTrainable(false)
+    let whole = TunedWeights(adapter)
     try whole.save(to: folder.url.appending(path: "saved"))
     for (_, value) in whole.parameters { try value.copyInPlace(try .zeros(value.shape)) }
     try whole.restore(from: folder.url.appending(path: "saved"))

@@ -61,6 +61,30 @@ import Tuners
     #expect(try Recipe(short.yaml).yaml == short.yaml)
   }
 
+  @Test(arguments: [
+    ("dora", "use_dora: true"), ("lora_plus", "loraplus_lr_ratio: 16"), ("pissa", "init_lora_weights: \"pissa\""),
+    ("lora_fa", "freeze_a: true"), ("adalora", "target_r: 8"), ("vera", "r: 256"), ("loha", "rank_dropout: 0"),
+    ("lokr", "decompose_factor: -1"), ("ia3", "feedforward_modules: [\"down_proj\""), ("ln_tuning", "\"ln_f\""),
+    ("full", "trainable: [\"all\"]"), ("bitfit", "trainable: [\"biases\"]"), ("rslora", "use_rslora: true"), ("lora", "r: 8"),
+    ("olora", "init_lora_weights: \"olora\""),
+  ])
+  func everyMethodIsReadAndWritten(_ name: String, _ line: String) throws {
+    let recipe = try Recipe("model: m\nmethod: \(name)\ndata: { train: a.jsonl }\noutput: o")
+    #expect(recipe.yaml.contains(line))
+    #expect(try Recipe(recipe.yaml).yaml == recipe.yaml)
+  }
+
+  @Test(arguments: [
+    ("{ type: ia3, r: 4 }", "“method.r” is no key"), ("{ type: adalora, target_r: 20 }", "target_r is 20, more than init_r 12"),
+    ("{ type: trainable_tokens }", "token_indices is missing"), ("{ type: vera, drpout: 0.1 }", "did you mean “method.dropout”"),
+    ("{ type: lokrr }", "did you mean “lokr”"), ("{ type: lora, rank_pattern: { q_proj: 0.5 } }", "whole numbers from 1"),
+    ("{ type: lora, alpha_pattern: { q_proj: high } }", "must give numbers, not “high”"),
+  ])
+  func whatIsWrongInAMethodIsNamed(_ method: String, _ expected: String) {
+    let text = "model: m\nmethod: \(method)\ndata: { train: a.jsonl }\noutput: o"
+    #expect { try Recipe(text, file: "r.yaml") } throws: { "\($0)".contains(expected) && "\($0)".contains("r.yaml") }
+  }
+
   @Test func theOrderOfBatchesIsChosenByThreeKeys() throws {
     for (text, order) in [
       ("", BatchPlan.Order.shuffled), ("balance: true", .balanced), ("balance: false", .shuffled),

@@ -64,6 +64,29 @@ import Torch
       try found.to(.float32), wanted, relative: 1.0 / 64, absolute: try wanted.abs().max().item() / 64, "gradient")
   }
 
+  /// A head that learns: in bfloat16, and in float32 that is rounded for the products, whose gradient is float32. Against whole logits
+  /// in float32; shares are rounded to bfloat16.
+  @Test(arguments: [(77, 1003, 96), (1, 5, 7), (33, 64, 32), (2_100, 40, 64)], [DType.bfloat16, .float32])
+  func learntHead(sizes: (rows: Int, vocabulary: Int, size: Int), type: DType) throws {
+    let head = try Tensor.pattern([sizes.vocabulary, sizes.size], seed: 1, scale: 0.7, dtype: .bfloat16).to(type)
+    let hidden = try Tensor.pattern([sizes.rows, sizes.size], scale: 0.8, dtype: .bfloat16)
+    let targets = try Tensor((0..<sizes.rows).map { Int64($0 * 7 % sizes.vocabulary) })
+    let expected = try differentiate([hidden, head].map { try $0.to(.float32) }, cotangent: try cotangent.get()) {
+      let logits = try $0[0].linear($0[1])
+      return try -(try logits.logSoftmax().gathered(1, try targets.unsqueezed(1)).sum())
+    }
+    let actual = try differentiate([hidden, head], cotangent: try cotangent.get()) {
+      try $0[0].linearCrossEntropy(weight: $0[1], targets: targets)
+    }
+    try assertClose(actual.value, expected.value, relative: 2e-6)
+    for place in 0..<2 {
+      let (found, wanted) = (try #require(actual.gradients[place]), try #require(expected.gradients[place]))
+      #expect(found.dtype == (place == 0 ? .bfloat16 : type))
+      try assertClose(
+        try found.to(.float32), wanted, relative: 1.0 / 64, absolute: try wanted.abs().max().item() / 64, "gradient \(place)")
+    }
+  }
+
   @Test func targetsOutsideTheVocabularyAreRefused() throws {
     let x = try inputs(rows: 4, vocabulary: 6, size: 3, dtype: .bfloat16)
     for target in [-1, 6] as [Int64] {

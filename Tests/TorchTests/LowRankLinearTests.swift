@@ -91,6 +91,33 @@ import Torch
     }
   }
 
+  /// Weight and bias learn too; in bfloat16 they may be float32, whose gradients are then float32 as well.
+  @Test(arguments: cases, [(DType.float32, DType.float32), (.bfloat16, .bfloat16), (.bfloat16, .float32)])
+  func learntWeight(setting: Case, types: (x: DType, weight: DType)) throws {
+    let (x, weight, bias, a, b) = try inputs(setting, dtype: types.x)
+    let numbers = try [weight, bias].compactMap { try $0?.to(types.weight) }
+    func run(_ fused: Bool) throws -> Differentiated {
+      try withFusedKernels(fused) {
+        try differentiate([x, a, b] + numbers) {
+          let update = LowRankUpdate(a: $0[1], b: $0[2], scale: 0.7, dropout: 0)
+          let bias = $0.count > 4 ? $0[4] : nil
+          let both = try $0[0].linears([
+            LinearWeight($0[3], bias: bias, isTransposed: setting.transposed),
+            LinearWeight($0[3], isTransposed: setting.transposed, update: update),
+          ])
+          return try Tensor.concatenated(both, 1)
+        }
+      }
+    }
+    let (own, reference) = (try run(true), try run(false))
+    try check(own.value, reference.value, types.x, "value")
+    for (place, (actual, expected)) in zip(own.gradients, reference.gradients).enumerated() {
+      let found = try #require(actual)
+      #expect(place == 0 || found.dtype == (place < 3 ? .float32 : types.weight))
+      try check(found, try #require(expected), types.x, "gradient \(place)")
+    }
+  }
+
   /// Of two updates one is frozen, and of the other A: what is left gets the gradient it has when all learn.
   @Test(arguments: [DType.float32, .bfloat16]) func frozenFactors(dtype: DType) throws {
     let x = try Tensor.pattern([40, 64], dtype: dtype)

@@ -74,11 +74,12 @@ struct ReferenceRun {
   /// A fresh model with the reference's starting adapter, and the trainer of the run.
   func trainer(
     packedLength: Int? = nil, change: (inout TrainingOptions) -> Void = { _ in }, evalSamples: [EncodedSample] = [],
-    dropout: Double = 0, order: BatchPlan.Order = .sequential, shouldStop: @escaping () -> Bool = { false },
+    dropout: Double = 0, order: BatchPlan.Order = .sequential, dtype: DType = .float32,
+    shouldStop: @escaping () -> Bool = { false },
     observe: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws -> (trainer: Trainer, adapter: Adapter) {
     let base = String(folder.split(separator: "/")[1])
-    let adapters = try AdapterSet(try TinyModels.load(base))
+    let adapters = try AdapterSet(try TinyModels.load(base, dtype: dtype))
     let start = Goldens.url("training/\(base)/initial_adapter")
     var adapter = try AdapterFolder.load(start, into: adapters)
     if dropout > 0, var configuration = adapter.configuration as? LoRAConfiguration {

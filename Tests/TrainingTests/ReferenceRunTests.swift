@@ -35,6 +35,23 @@ import Tuners
     }
   }
 
+  /// With the base in bfloat16 the losses stay those of the float32 reference up to its rounding: an 8-bit mantissa, averaged over the
+  /// tokens of a step. A loss may lie 1/128 off, and the mean over the run 1/512.
+  @Test(arguments: runs) func bfloat16StaysNearTheReference(_ name: String) throws {
+    let run = try ReferenceRun(name)
+    defer { run.remove() }
+    var reports: [StepReport] = []
+    let (trainer, _) = try run.trainer(dtype: .bfloat16, observe: { if case .step(let report) = $0 { reports.append(report) } })
+    _ = try trainer.run(resuming: false)
+    var sum = 0.0
+    for (own, theirs) in zip(reports, run.steps) {
+      let loss = try #require(theirs["loss"]?.double)
+      #expect(abs(own.loss - loss) <= loss / 128, "step \(own.step): loss \(own.loss), in float32 \(loss)")
+      sum += (own.loss - loss) / loss
+    }
+    #expect(abs(sum) / Double(run.steps.count) <= 1.0 / 512, "the mean of 20 losses is off by \(sum / 20) of itself")
+  }
+
   /// The reference computed the samples of a packed row one by one; here they share a row, as the reference says which.
   @Test(arguments: runs) func everyStepHasTheReferencesSamples(_ name: String) throws {
     let run = try ReferenceRun(name)

@@ -12,7 +12,7 @@ import Torch
 @Suite struct PEFTAdapterTests {
   static let names = [
     "lora", "lora-all-linear-rslora", "lora-patterns", "lora-layers-to-transform", "lora-regex", "lora-exclude",
-    "lora-bias-lora-only", "lora-bias-all", "lora-modules-to-save", "lora-gpt2", "lora-gpt2-all",
+    "lora-dora", "lora-bias-lora-only", "lora-bias-all", "lora-modules-to-save", "lora-gpt2", "lora-gpt2-all",
   ]
 
   private func open(_ name: String) throws -> (set: AdapterSet, expected: SafetensorsFile) {
@@ -103,10 +103,16 @@ import Torch
     #expect(try mismatch(try logits(model, expected), try expected.tensor("both.logits"), absolute: 1e-4) == nil)
   }
 
-  @Test(arguments: [("lora-dora", "use_dora"), ("lora-embedding", "embed_tokens")])
-  func refusesWhatItCannotApply(_ name: String, _ word: String) throws {
-    let (set, expected) = try open(name)
-    #expect { try AdapterFolder.load(Goldens.url("adapters/\(name)"), into: set) } throws: { "\($0)".contains(word) }
-    #expect(try mismatch(try logits(set.model, expected), try expected.tensor("base_logits"), absolute: 1e-4) == nil)
+  @Test(arguments: [
+    ("use_qalora", "true"), ("layer_replication", "[[0, 1]]"), ("target_parameters", "[\"a\"]"), ("bias", "\"some\""),
+    ("r", "0"), ("lora_dropout", "1.5"), ("rank_pattern", "{\"a\": 0.5}"), ("trainable_token_indices", "{\"a\": [1]}"),
+  ])
+  func refusesWhatItCannotApply(_ key: String, _ value: String) throws {
+    let folder = try TemporaryFolder()
+    let text = #"{"peft_type": "LORA", "target_modules": ["q_proj"], "\#(key)": \#(value)}"#
+    try Data(text.utf8).write(to: folder.url.appending(path: AdapterFolder.configName))
+    #expect { try AdapterFolder.configuration(folder.url) } throws: {
+      "\($0)".contains(key) && "\($0)".contains("adapter_config")
+    }
   }
 }

@@ -3,9 +3,10 @@
 
 #include "ct_tensor.h"
 
-/// A linear layer's numbers: a weight W [out, in], or Wᵀ [in, out] where `transposed`, of the input's type, or in 8 bits (int8)
-/// with `scales` [out, ⌈in / 32⌉] (float32), one for 32 neighbours; a bias [out]; and a low-rank update scale·b·a of the weight,
-/// a [r, in] and b [out, r] in float32, on inputs of which `dropout` are dropped. All but the weight are optional; nothing is owned.
+/// A linear layer's numbers: a weight W [out, in], or Wᵀ [in, out] where `transposed`, of the input's type, or float32 that is
+/// rounded to it for the product, or in 8 bits (int8) with `scales` [out, ⌈in / 32⌉] (float32), one for 32 neighbours; a bias
+/// [out]; and a low-rank update scale·b·a of the weight, a [r, in] and b [out, r] in float32, on inputs of which `dropout` are
+/// dropped. All but the weight are optional; nothing is owned.
 typedef struct ct_linear_weight {
   ct_tensor weight, scales, bias, a, b;
   double scale, dropout;

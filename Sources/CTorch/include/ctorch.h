@@ -16,6 +16,7 @@
 #include "ct_checkpoint.h"
 #include "ct_dequantize.h"
 #include "ct_files.h"
+#include "ct_linalg.h"
 #include "ct_linear.h"
 #include "ct_loss.h"
 #include "ct_nn.h"

@@ -64,15 +64,21 @@ public final class AdamW {
   public var parameters: [(path: String, value: Tensor)] { entries.map { ($0.path, $0.parameter) } }
 
   /// Moves each parameter that has a gradient; the others stay, means and all, while steps are counted for all alike.
-  public func update(learningRate: Double) throws(TorchError) {
+  ///
+  /// - Parameters:
+  ///   - learningRate: how far.
+  ///   - gradientScale: what gradients are multiplied by first: ``clippingScale(norm:limit:)``.
+  public func update(learningRate: Double, gradientScale: Double = 1) throws(TorchError) {
     step += 1
+    var moved: [AdamWStep.Entry] = []
     for entry in entries {
       guard let gradient = try entry.parameter.gradient() else { continue }
-      try Tensor.adamW(
-        parameter: entry.parameter, gradient: gradient, firstMoment: entry.first, secondMoment: entry.second,
-        learningRate: learningRate * entry.rateScale, beta1: settings.beta1, beta2: settings.beta2, eps: settings.eps,
-        weightDecay: settings.weightDecay, step: step)
+      moved.append((entry.parameter, gradient, entry.first, entry.second, learningRate * entry.rateScale))
     }
+    let next = AdamWStep(
+      beta1: settings.beta1, beta2: settings.beta2, eps: settings.eps, weightDecay: settings.weightDecay,
+      gradientScale: gradientScale, step: step)
+    try next.take(moved)
   }
 
   /// Forgets all gradients.
@@ -80,24 +86,19 @@ public final class AdamW {
     for entry in entries { try entry.parameter.setGradient(nil) }
   }
 
-  /// √Σ‖g‖² over all gradients; where it exceeds `limit`, they are scaled by limit/(norm + 1e-6), as torch does.
-  ///
-  /// - Returns: the norm before scaling.
-  public func clipGradients(to limit: Double?) throws(TorchError) -> Double {
+  /// √Σ‖g‖² over all gradients.
+  public func gradientNorm() throws(TorchError) -> Double {
     var gradients: [Tensor] = []
     for entry in entries {
       if let gradient = try entry.parameter.gradient() { gradients.append(gradient) }
     }
-    guard !gradients.isEmpty else { return 0 }
-    var norms: [Tensor] = []
-    for gradient in gradients { norms.append(try gradient.norm()) }
-    let norm = try Tensor.stacked(norms).norm().item()
-    guard let limit, norm.isFinite else { return norm }
-    let scale = limit / (norm + 1e-6)
-    if scale < 1 {
-      for gradient in gradients { try gradient.scaleInPlace(scale) }
-    }
-    return norm
+    return try Tensor.norm(of: gradients)
+  }
+
+  /// What brings gradients of this norm to `limit`, as torch does it: limit/(norm + 1e-6), at most 1.
+  public static func clippingScale(norm: Double, limit: Double?) -> Double {
+    guard let limit, norm.isFinite else { return 1 }
+    return min(1, limit / (norm + 1e-6))
   }
 
   /// The first parameter, in order, whose gradient is not finite.

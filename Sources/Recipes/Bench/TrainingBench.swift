@@ -76,8 +76,8 @@ public struct TrainingBench: Sendable {
   }
 
   private func part(_ weights: ModelWeights) throws -> any TunedPart {
-    guard method == .lora else { return try WholeModel(weights.model) }
-    return TunedAdapter(try weights.adapters.add(lora), base: weights.path)
+    let settings: any TuningMethod = method == .lora ? lora : FullConfiguration()
+    return try weights.adapters.add(settings).tunedPart(base: weights.path)
   }
 
   /// Takes the first steps of a recipe, and leaves nothing behind: no evaluation, no checkpoint, no adapter.
@@ -105,7 +105,8 @@ public struct TrainingBench: Sendable {
         return made
       }, observe: { recorder?.observe($0) })
     return try TrainingMeasurement(
-      recorder?.steps ?? [], warmup: warmup, weights: result.model.weights, name: result.model.path, method: "lora",
+      recorder?.steps ?? [], warmup: warmup, weights: result.model.weights, name: result.model.path,
+      method: recipe.method.settings.name,
       dtype: result.plan.dtype, batchSize: recipe.train.batchSize)
   }
 }

@@ -12,7 +12,7 @@ public struct TrainingMeasurement: Sendable, Codable, Hashable {
   public let parameters: Int
   /// Numbers that are trained.
   public let trainableParameters: Int
-  /// `lora` or `full`.
+  /// `lora`, `full`, or what a recipe says.
   public let method: String
   /// `f32` or `bf16`: what the model computes in.
   public let dtype: String

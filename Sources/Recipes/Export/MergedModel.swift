@@ -63,22 +63,16 @@ public struct MergedModel {
     say("reading \(source.path)")
     let files = try ModelFiles(source)
     let dtype = dtype ?? Self.storedDType(files.weights)
-    let (expected, state) = try merged(options, say: say)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    let config = folder.appending(path: "config.json")
-    if FileManager.default.fileExists(atPath: config.path) { try FileManager.default.removeItem(at: config) }
+    let (expected, model) = try merged(options, say: say)
     say("writing \(folder.path)")
-    var written = try Safetensors.write(try state.tensors.map { ($0.0, try $0.1.to(dtype)) }, inFolder: folder)
-    var companions = ModelCompanions(source: source, files: files)
-    written += try companions.write(to: folder)
-    try AtomicFile.write(configJSON(files.config, dtype: dtype, isTied: state.isTied).text(.pretty) + "\n", to: config)
+    let (written, notes) = try ModelExport(source: source, files: files, dtype: dtype).write(model, to: folder)
     say("reading it back")
     let check = try check(folder, against: expected, options: options)
     guard dtype != .float32 || check.maxDifference <= 1e-3 * (1 + check.maxScore) else {
       throw RecipeError(
         "\(folder.path): the model read back differs by \(check.maxDifference) from the merged one, more than rounding explains")
     }
-    return Report(files: written + ["config.json"], dtype: dtype, check: check, notes: companions.notes)
+    return Report(files: written, dtype: dtype, check: check, notes: notes)
   }
 
   private func refuse(_ folder: URL, replacing: Bool) throws(RecipeError) {
@@ -97,20 +91,14 @@ public struct MergedModel {
     }
   }
 
-  /// The weights after merging under their checkpoint names, and the scores they have to give.
-  private func merged(
-    _ options: ModelOptions, say: (String) -> Void
-  ) throws -> (scores: [Float], state: (tensors: [(String, Tensor)], isTied: Bool)) {
+  /// The model after merging, and the scores it has to give.
+  private func merged(_ options: ModelOptions, say: (String) -> Void) throws -> (scores: [Float], model: any CausalLM) {
     let weights = try ModelWeights(source, options: options)
     try weights.load(adapters: adapters)
     let expected = try scores(weights.model)
     say(adapters.isEmpty ? "no adapters to merge" : "merging \(weights.adapters.active.joined(separator: ", "))")
     try weights.adapters.mergeAndUnload()
-    let model = weights.model
-    // An adapter on the head, or of it, parts it from the token table.
-    let isTied = model.isTied && (model.head as? Linear).map { $0.weight.sharesStorage(with: model.embedding.weight) } ?? false
-    let tensors = model.parameters().filter { !(isTied && $0.path == "lm_head.weight") }.map { ($0.path, $0.value) }
-    return (expected, (tensors, isTied))
+    return (expected, weights.model)
   }
 
   private func check(_ folder: URL, against expected: [Float], options: ModelOptions) throws -> Check {
@@ -142,17 +130,6 @@ public struct MergedModel {
     return try model.inference {
       try model.logits(ModelInput(rows: [row], device: model.device)).to(.float32).array(Float.self)
     }
-  }
-
-  /// The configuration of the result.
-  private func configJSON(_ config: JSON, dtype: DType, isTied: Bool) -> JSON {
-    var members = config.object ?? [:]
-    members.removeValue(forKey: "quantization_config")
-    members["dtype"] = .string(dtype.rawValue)
-    // transformers before 5 reads this name.
-    if members["torch_dtype"] != nil { members["torch_dtype"] = .string(dtype.rawValue) }
-    members["tie_word_embeddings"] = .bool(isTied)
-    return .object(members)
   }
 
   /// The element type that most numbers of a checkpoint have; bfloat16 where they are quantized.

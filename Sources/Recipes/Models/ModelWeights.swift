@@ -41,11 +41,11 @@ public struct ModelOptions: Sendable, Hashable {
     return device
   }
 
-  /// The element type to use: bfloat16 on a GPU, and on a processor that multiplies it in hardware.
+  /// The element type to use: bfloat16 on a GPU, and on a processor whose products it makes faster.
   public func resolvedDType(on device: Device) -> DType {
     if let dtype { return dtype }
     if case .cuda = device { return .bfloat16 }
-    return Processor.multipliesBFloat16 ? .bfloat16 : .float32
+    return Processor.prefersBFloat16 ? .bfloat16 : .float32
   }
 }
 

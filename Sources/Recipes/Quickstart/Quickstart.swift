@@ -123,7 +123,7 @@ public struct Quickstart {
       trainableParameters: tuned.plan.trainableParameters, totalParameters: tuned.plan.totalParameters, steps: state.step,
       tokens: state.tokens, trainingSeconds: state.seconds, tokensPerSecond: Double(state.tokens) / max(state.seconds, 1e-9),
       trainingLoss: tuned.training.rows.last { $0.loss != nil }?.loss, peakMemoryBytes: ProcessMemory.peakBytes,
-      adapterBytes: try folderBytes(run.adapterFolder), totalSeconds: (ContinuousClock.now - start) / .seconds(1),
+      adapterBytes: try folderBytes(run.resultFolder), totalSeconds: (ContinuousClock.now - start) / .seconds(1),
       dtype: loaded.model.dtype.rawValue, seed: recipe.train.options.seed, question: question, answer: answer)
     try write(summary, tuned, run)
     return summary

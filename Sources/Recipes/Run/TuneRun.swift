@@ -54,8 +54,11 @@ public final class TuneRun {
   /// The run's folder.
   public var output: URL { folder.url }
 
-  /// Where the adapter is written at the end.
-  public var adapterFolder: URL { output.appending(path: "adapter") }
+  /// Where the adapter is written at the end, or the model where its own weights are tuned.
+  public var resultFolder: URL { output.appending(path: tunesModel ? "model" : "adapter") }
+
+  /// Whether the model's own weights are tuned.
+  public var tunesModel: Bool { recipe.method.initFrom == nil && recipe.method.settings.peftType == nil }
 
   /// Checks every path before anything is loaded.
   ///
@@ -100,7 +103,7 @@ public final class TuneRun {
     }
     try folder.prepare(recipe: recipe.yaml, resuming: resuming)
     let trainer = try Trainer(
-      model: model.model, part: TunedAdapter(adapter, base: recipe.model), objective: recorder(objective),
+      model: model.model, part: adapter.tunedPart(base: recipe.model), objective: recorder(objective),
       loader: try loader(data.training), evalSamples: data.evaluation?.samples ?? [], options: recipe.train.options,
       output: output,
       shouldStop: shouldStop, observe: observe)
@@ -112,8 +115,8 @@ public final class TuneRun {
     announce(plan)
     let result = try trainer.run(resuming: resuming)
     try adapter.setTrainable(false)
-    try AdapterFolder.save(adapter, base: recipe.model, to: adapterFolder)
-    let summary = TuneResult(plan: plan, training: result, adapter: adapterFolder, model: model)
+    try write(adapter, of: model, from: url)
+    let summary = TuneResult(plan: plan, training: result, folder: resultFolder, model: model)
     try AtomicFile.write(RunReport(recipe: recipe, result: summary).html, to: output.appending(path: "report.html"))
     return summary
   }
@@ -130,6 +133,14 @@ public final class TuneRun {
     let encoder = RunEncoder(
       recipe: recipe.data, seed: recipe.train.options.seed, text: text, files: files, stopTokens: stops, cache: store.tokenCache)
     return try encoder.run()
+  }
+
+  /// Writes what the run came to: an adapter, or a model in the element type of the one it started from.
+  private func write(_ adapter: Adapter, of model: LoadedModel, from source: URL) throws {
+    guard tunesModel else { return try AdapterFolder.save(adapter, base: recipe.model, to: resultFolder) }
+    let files = model.weights.files
+    let export = ModelExport(source: source, files: files, dtype: MergedModel.storedDType(files.weights))
+    _ = try export.write(model.model, to: resultFolder)
   }
 
   private func install(in model: LoadedModel) throws -> Adapter {
@@ -166,8 +177,8 @@ public struct TuneResult {
   public let plan: TunePlan
   /// Metrics and final state.
   public let training: TrainingResult
-  /// The adapter's folder.
-  public let adapter: URL
+  /// The folder of the adapter, or of the model where its own weights were tuned.
+  public let folder: URL
   /// The model, with the adapter at work.
   public let model: LoadedModel
 }

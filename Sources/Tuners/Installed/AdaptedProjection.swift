@@ -9,7 +9,7 @@ public protocol AdapterDelta: Module {
   /// The changed projection's output. x [.., in] → [.., out].
   func forward(_ x: Tensor, through base: any Projection) throws(TorchError) -> Tensor
   /// What it adds to the weight, where it is nothing but a low-rank update.
-  var lowRankUpdate: LowRankUpdate? { get }
+  func lowRankUpdate() throws(TorchError) -> LowRankUpdate?
   /// A projection of its own that gives the same output; `base` stays as it is.
   func merged(into base: any Projection) throws(TorchError) -> any Projection
   /// What is trained, under the names that follow the projection's path: `lora_A.weight` …
@@ -20,7 +20,7 @@ public protocol AdapterDelta: Module {
 
 extension AdapterDelta {
   /// Nil.
-  public var lowRankUpdate: LowRankUpdate? { nil }
+  public func lowRankUpdate() throws(TorchError) -> LowRankUpdate? { nil }
 
   /// Every trained parameter, under its own name.
   public var saved: [SavedTensor] {
@@ -120,7 +120,7 @@ public final class AdaptedProjection: Module, Projection {
   public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
     let deltas = activeDeltas
     if deltas.isEmpty { return try base.linearWeight(for: dtype) }
-    guard deltas.count == 1, let update = deltas[0].lowRankUpdate else { return nil }
+    guard deltas.count == 1, let update = try deltas[0].lowRankUpdate() else { return nil }
     return try base.linearWeight(for: dtype, plus: update)
   }
 

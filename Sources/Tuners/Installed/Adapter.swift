@@ -80,6 +80,8 @@ public struct SavedTensor {
   public let name: String
   /// The shape it must have in a file.
   let shape: [Int]
+  /// Whether it is written; otherwise a file may have it or not.
+  let isWritten: Bool
   /// The numbers to write.
   let value: () throws(TorchError) -> Tensor
   /// Takes numbers of that shape.
@@ -87,10 +89,10 @@ public struct SavedTensor {
 
   /// A tensor that is made for the file and taken apart again.
   init(
-    _ name: String, shape: [Int], value: @escaping () throws(TorchError) -> Tensor,
+    _ name: String, shape: [Int], isWritten: Bool = true, value: @escaping () throws(TorchError) -> Tensor,
     restore: @escaping (Tensor) throws(TorchError) -> Void
   ) {
-    (self.name, self.shape, self.value, self.restore) = (name, shape, value, restore)
+    (self.name, self.shape, self.isWritten, self.value, self.restore) = (name, shape, isWritten, value, restore)
   }
 
   /// A tensor as it is.
@@ -101,7 +103,9 @@ public struct SavedTensor {
   }
 
   /// The same under another name.
-  func named(_ name: String) -> SavedTensor { SavedTensor(name, shape: shape, value: value, restore: restore) }
+  func named(_ name: String) -> SavedTensor {
+    SavedTensor(name, shape: shape, isWritten: isWritten, value: value, restore: restore)
+  }
 }
 
 /// What a method does in the course of training besides following gradients.
@@ -111,7 +115,11 @@ public protocol TrainingCompanion: AnyObject {
   /// What is added to the loss of each optimizer step, with a graph behind it; nil for nothing.
   func penalty() throws -> Tensor?
   /// Called after each optimizer step, from 1, while its gradients are still there.
-  func stepped(_ step: Int) throws
+  ///
+  /// - Parameters:
+  ///   - step: the step.
+  ///   - gradientScale: what the optimizer multiplied the gradients by, to clip them.
+  func stepped(_ step: Int, gradientScale: Double) throws
   /// What it needs to go on exactly.
   var state: [SavedTensor] { get }
 }

@@ -41,8 +41,7 @@ final class ParameterOverlay: AdapterPart {
     let parameters = model.parameters().filter { !$0.path.contains(".adapters.") }
     for name in wanted {
       let matching = parameters.filter { path, _, _ in
-        let module = path.split(separator: ".").dropLast().joined(separator: ".")
-        return module == name || module.hasSuffix("." + name)
+        path.modulePath == name || path.modulePath.hasSuffix("." + name)
       }
       guard !matching.isEmpty else {
         throw TunerError(

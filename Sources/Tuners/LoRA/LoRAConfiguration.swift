@@ -14,12 +14,19 @@ public enum BiasTraining: String, Sendable, Hashable, CaseIterable, Codable {
 
 /// LoRA's settings, under PEFT's names.
 public struct LoRAConfiguration: ProjectionMethod, Hashable {
-  /// How A starts; B always starts at 0, so that the adapted model starts as the base.
+  /// How A and B start. The adapted model starts as the base in every case.
   public enum Initialization: String, Sendable, Hashable, CaseIterable {
-    /// U(−1/√in, 1/√in), as torch fills a linear layer.
+    /// A is U(−1/√in, 1/√in), as torch fills a linear layer; B is 0.
     case kaimingUniform = "true"
-    /// N(0, 1/r).
+    /// A is N(0, 1/r), B is 0.
     case gaussian
+    /// The r largest singular values of W with their vectors. Meng et al., arXiv:2404.02948.
+    case pissa
+    /// The first r columns of W made orthonormal, and what they have of W. Büyükakyüz, arXiv:2406.01775.
+    case olora
+
+    /// True where A and B start from the weight, so that what they start with is taken off it.
+    var isFromWeight: Bool { self == .pissa || self == .olora }
   }
 
   /// Rank of the two factors, from 1.
@@ -38,19 +45,32 @@ public struct LoRAConfiguration: ProjectionMethod, Hashable {
   public var alphaPattern: OrderedDictionary<String, Double> = [:]
   /// Scale α/√r in place of α/r. Kalajdzievski, arXiv:2312.03732.
   public var usesRankStabilizedScale = false
+  /// The length of each row of the weight is trained apart from its direction. Liu et al., arXiv:2402.09353.
+  public var usesDoRA = false
+  /// A stays as it starts. Zhang et al., arXiv:2308.03303.
+  public var freezesA = false
+  /// What the learning rate is multiplied by for B; nil for 1. Hayou et al., arXiv:2402.12354.
+  public var rateRatio: Double?
+  /// The learning rate of adapters of embeddings where there is a ratio.
+  public var embeddingRate = 1e-6
   /// Biases trained too.
   public var bias = BiasTraining.none
   /// Modules trained whole and saved with the adapter: `lm_head`, `embed_tokens`.
   public var modulesToSave: [String] = []
+  /// Tokens whose rows of the token table are trained.
+  public var tokens: [Int]?
   /// Layers to adapt; nil for all.
   public var layers: [Int]?
   /// The name of the list of layers where it is not clear.
   public var layersPattern: String?
-  /// How A starts.
+  /// How A and B start.
   public var initialization = Initialization.kaimingUniform
 
   /// The defaults of PEFT, but on all linear layers.
   public init() {}
+
+  /// Those of a variant, which `change` makes.
+  init(_ change: (inout LoRAConfiguration) -> Void) { change(&self) }
 
   /// `lora`.
   public static var name: String { "lora" }
@@ -62,8 +82,12 @@ public struct LoRAConfiguration: ProjectionMethod, Hashable {
     [
       .int("r", \.r, in: 1...65536), .double("alpha", \.alpha, in: 1e-9...1e9, peft: "lora_alpha"),
       .double("dropout", \.dropout, in: 0...0.999, peft: "lora_dropout"), .counts("rank_pattern", \.rankPattern),
-      .numbers("alpha_pattern", \.alphaPattern), .bool("use_rslora", \.usesRankStabilizedScale), .choice("bias", \.bias),
-      .choice("init_lora_weights", \.initialization).onlyInRecipe,
+      .numbers("alpha_pattern", \.alphaPattern), .bool("use_rslora", \.usesRankStabilizedScale), .bool("use_dora", \.usesDoRA),
+      .choice("bias", \.bias), .choice("init_lora_weights", \.initialization).onlyInRecipe,
+      .bool("freeze_a", \.freezesA).onlyInRecipe,
+      .double("loraplus_lr_ratio", \.rateRatio, in: 1e-6...1e6).onlyInRecipe,
+      .double("loraplus_lr_embedding", \.embeddingRate, in: 0...1).onlyInRecipe,
+      .ints("trainable_token_indices", \.tokens),
     ] + targetSettings
   }
 
@@ -91,5 +115,12 @@ public struct LoRAConfiguration: ProjectionMethod, Hashable {
       throw TunerError("alpha_pattern: “\(key)” must be greater than 0, not \(alpha)")
     }
     try validateTargets()
+  }
+
+  /// The rate of B, and that of embeddings, where LoRA+ is on.
+  public func rateScale(of path: String, learningRate: Double) -> Double {
+    guard let rateRatio else { return 1 }
+    if path.contains(".lora_embedding_") { return learningRate > 0 ? embeddingRate / learningRate : 0 }
+    return path.contains(".lora_B.") || path.hasSuffix("lora_magnitude_vector") || path.hasSuffix(".bias") ? rateRatio : 1
   }
 }

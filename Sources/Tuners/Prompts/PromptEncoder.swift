@@ -102,6 +102,8 @@ class EncodedPrompt: Module {
   @Param("embedding.weight") var embedding: Tensor
   /// The encoder's result [n, out] where there is no encoder any more.
   @Param("table") private(set) var table: Tensor?
+  /// Whether the encoder was read from a file, whose result says nothing new then.
+  private var encoderIsRead = false
 
   /// An encoder that takes `embedding`.
   init(embedding: Tensor) {
@@ -139,7 +141,10 @@ class EncodedPrompt: Module {
         value: { [self] () throws(TorchError) in
           try withoutTraining { () throws(TorchError) in try result().detached() }
         },
-        restore: { [self] rows throws(TorchError) in table = try rows.detached().to(.float32).to(embedding.device).clone() })
+        restore: { [self] rows throws(TorchError) in
+          if !encoderIsRead { table = try rows.detached().to(.float32).to(embedding.device).clone() }
+          encoderIsRead = false
+        })
     ]
   }
 
@@ -155,7 +160,7 @@ class EncodedPrompt: Module {
         "prompt_encoder.\(name)", shape: value.shape, value: { () throws(TorchError) in value },
         restore: { [self] source throws(TorchError) in
           try value.copyInPlace(source)
-          table = nil
+          (table, encoderIsRead) = (nil, true)
         })
     }
   }

@@ -1,5 +1,6 @@
 import NN
 import Text
+import Torch
 
 /// A method that puts deltas on projections, which its settings choose as PEFT's do.
 public protocol ProjectionMethod: TuningMethod {
@@ -43,31 +44,58 @@ extension ProjectionMethod {
   ///   - model: the frozen model.
   ///   - name: the adapter's name.
   ///   - strict: refuse a name that matches nothing even if others match.
+  ///   - tables: makes the delta of a table of vectors; nil where the method has none for those.
   ///   - others: makes the parts that are no deltas of projections, given the paths of those that are; copies of parameters go
   ///     into the overlay.
   ///   - companion: makes what follows training.
   ///   - make: the delta of the projection at a path.
-  func install<Delta: AdapterDelta>(
+  func install(
     in model: any CausalLM, named name: String, strict: Bool,
+    tables: ((_ path: String, _ table: Embedding) throws -> LoRAEmbeddingDelta)? = nil,
     others: ([String], ParameterOverlay) throws -> [any AdapterPart] = { _, _ in [] },
-    companion: ([(path: String, delta: Delta)]) -> (any TrainingCompanion)? = { _ in nil },
-    _ make: (_ path: String, _ projection: any Projection) throws -> Delta
+    companion: ([(path: String, delta: any AdapterDelta)]) throws -> (any TrainingCompanion)? = { _ in nil },
+    _ make: (_ path: String, _ projection: any Projection) throws -> any AdapterDelta
   ) throws -> Adapter {
     try validate()
     let places = model.projections().filter { !$0.path.contains(".base_layer") }
-    let paths = try resolver.resolve(places.map(\.path), strict: strict)
+    let embeddings = tables == nil || targets == .allLinear ? [] : model.embeddings()
+    let paths = try resolver.resolve(
+      embeddings.map(\.path) + places.map(\.path), strict: strict && targets != Self().targets)
     let overlay = ParameterOverlay()
-    let others = try others(paths, overlay)
     try overlay.add(modules: modulesToSave, of: model)
-    var made: [(path: String, slot: ProjectionSlot, delta: Delta)] = []
-    for (path, slot) in places where paths.contains(path) { made.append((path, slot, try make(path, slot.value))) }
-    // Nothing above has touched the model; nothing below can fail.
-    let parts = made.map { path, slot, delta in
-      delta.train(model.isTraining)
-      return ProjectionPart(delta, named: name, at: path, in: slot)
+    let others = try others(paths, overlay)
+    do {
+      var deltas: [(path: String, slot: ProjectionSlot, delta: any AdapterDelta)] = []
+      for (path, slot) in places where paths.contains(path) { deltas.append((path, slot, try make(path, slot.value))) }
+      var rows: [(path: String, table: Embedding, delta: LoRAEmbeddingDelta)] = []
+      for (path, table) in embeddings where paths.contains(path) {
+        if let delta = try tables?(path, table) { rows.append((path, table, delta)) }
+      }
+      let bases = try baseWeights(rows.map { ($0.path, $0.table) }, deltas.map { ($0.path, $0.slot.value) })
+      let companion = try companion(deltas.map { ($0.path, $0.delta) })
+      // Nothing below can fail.
+      let tables = rows.map { EmbeddingPart($0.delta, named: name, at: $0.path, in: $0.table) as any AdapterPart }
+      let parts = deltas.map { path, slot, delta in
+        delta.train(model.isTraining)
+        return ProjectionPart(delta, named: name, at: path, in: slot) as any AdapterPart
+      }
+      return Adapter(
+        name: name, configuration: self, parts: tables + parts + bases + others + [overlay], companion: companion)
+    } catch {
+      others.forEach { $0.remove() }
+      throw error
     }
-    return Adapter(
-      name: name, configuration: self, parts: parts + others + [overlay], companion: companion(made.map { ($0.path, $0.delta) }))
+  }
+
+  /// What PEFT saves along with adapters of the token table and of the head.
+  private func baseWeights(
+    _ tables: [(path: String, table: Embedding)], _ projections: [(path: String, projection: any Projection)]
+  ) throws(TorchError) -> [any AdapterPart] {
+    var found = tables.map { BaseWeight($0.path, $0.table.weight) }
+    for (path, projection) in projections where path == "lm_head" {
+      found.append(BaseWeight(path, try projection.denseWeight()))
+    }
+    return found
   }
 
   /// Where it works.

@@ -77,7 +77,7 @@ extension Setting {
   public static func int(
     _ key: String, _ field: WritableKeyPath<Method, Int?>, in range: ClosedRange<Int>, peft: String? = nil
   ) -> Setting {
-    Setting(key, peft, field, read: { try $0.int($1, in: range) }, value: { $0.map(JSON.int) ?? .null })
+    Setting(key, peft, field, read: { try $0.int($1, in: range).map(Optional.some) }, value: { $0.map(JSON.int) ?? .null })
   }
 
   /// A number.
@@ -91,7 +91,8 @@ extension Setting {
   public static func double(
     _ key: String, _ field: WritableKeyPath<Method, Double?>, in range: ClosedRange<Double>, peft: String? = nil
   ) -> Setting {
-    Setting(key, peft, field, read: { try $0.double($1, in: range) }, value: { $0.map(JSON.number) ?? .null })
+    Setting(
+      key, peft, field, read: { try $0.double($1, in: range).map(Optional.some) }, value: { $0.map(JSON.number) ?? .null })
   }
 
   /// A truth value.
@@ -101,7 +102,7 @@ extension Setting {
 
   /// A text, or nothing.
   public static func string(_ key: String, _ field: WritableKeyPath<Method, String?>, peft: String? = nil) -> Setting {
-    Setting(key, peft, field, read: { try $0.string($1) }, value: { $0.map(JSON.string) ?? .null })
+    Setting(key, peft, field, read: { try $0.string($1).map(Optional.some) }, value: { $0.map(JSON.string) ?? .null })
   }
 
   /// A list of texts; null where it is empty.
@@ -112,7 +113,8 @@ extension Setting {
 
   /// A list of whole numbers, or nothing.
   public static func ints(_ key: String, _ field: WritableKeyPath<Method, [Int]?>, peft: String? = nil) -> Setting {
-    Setting(key, peft, field, read: { try $0.ints($1) }, value: { $0.map { .array($0.map(JSON.int)) } ?? .null })
+    Setting(
+      key, peft, field, read: { try $0.ints($1).map(Optional.some) }, value: { $0.map { .array($0.map(JSON.int)) } ?? .null })
   }
 
   /// A name out of a fixed set.
@@ -154,7 +156,7 @@ extension Setting {
 
   /// Modules, or none.
   public static func targets(_ key: String, _ field: WritableKeyPath<Method, TargetModules?>, peft: String? = nil) -> Setting {
-    Setting(key, peft, field, read: { try $0.targets($1) }, value: { $0?.json ?? .null })
+    Setting(key, peft, field, read: { try $0.targets($1).map(Optional.some) }, value: { $0?.json ?? .null })
   }
 }
 

@@ -21,8 +21,15 @@ public struct TargetResolver: Sendable {
   /// The name of the list of layers where a model has several, such as `layers` or `h`.
   public var layersPattern: String?
 
+  /// What the modules are called in an error.
+  public var kind: String
+
   /// A resolver by its parts.
-  public init(_ targets: TargetModules, excluded: TargetModules? = nil, layers: [Int]? = nil, layersPattern: String? = nil) {
+  public init(
+    _ targets: TargetModules, excluded: TargetModules? = nil, layers: [Int]? = nil, layersPattern: String? = nil,
+    kind: String = "projection"
+  ) {
+    self.kind = kind
     self.targets = targets
     self.excluded = excluded
     self.layers = layers
@@ -37,10 +44,10 @@ public struct TargetResolver: Sendable {
   ///   - strict: refuse a name that matches nothing even if others match something.
   /// - Throws: ``TunerError`` where nothing matches, with the names that come nearest.
   public func resolve(_ paths: [String], head: String = "lm_head", strict: Bool = false) throws -> [String] {
-    let wanted = try Matcher(targets)
-    let unwanted = try excluded.map(Matcher.init)
+    let wanted = try TargetMatcher(targets, key: "target_modules")
+    let unwanted = try excluded.map { try TargetMatcher($0, key: "exclude_modules") }
     if strict, case .names(let names) = targets {
-      for name in names where !paths.contains(where: { Matcher.matches($0, name) }) { throw nothing(for: name, paths) }
+      for name in names where !paths.contains(where: { TargetMatcher.matches($0, name) }) { throw nothing(for: name, paths) }
     }
     let found = paths.filter { path in
       if targets == .allLinear, path == head { return false }
@@ -66,30 +73,30 @@ public struct TargetResolver: Sendable {
     for leaf in paths.map({ String($0.split(separator: ".").last ?? "") }) where !leaves.contains(leaf) { leaves.append(leaf) }
     let restriction = layers.map { " in layers \($0)" } ?? ""
     return TunerError(
-      "target_modules: \(target) matches no projection\(restriction) of this model; it has \(leaves.joined(separator: ", ")), "
+      "target_modules: \(target) matches no \(kind)\(restriction) of this model; it has \(leaves.joined(separator: ", ")), "
         + "such as “\(paths.first ?? "")”; or use all-linear")
   }
 }
 
-/// One `target_modules` entry ready to be asked.
-private struct Matcher {
+/// An entry such as `target_modules`, ready to be asked.
+struct TargetMatcher {
   private let targets: TargetModules
   // Regex is not Sendable; the matcher lives for one call only.
   private let expression: Regex<AnyRegexOutput>?
 
-  init(_ targets: TargetModules) throws(TunerError) {
+  init(_ targets: TargetModules, key: String) throws(TunerError) {
     self.targets = targets
     guard case .pattern(let pattern) = targets else {
       expression = nil
       return
     }
-    expression = try regularExpression(pattern, key: "target_modules")
+    expression = try regularExpression(pattern, key: key)
   }
 
   func matches(_ path: String) -> Bool {
     switch targets {
     case .allLinear: true
-    case .names(let names): names.contains { Matcher.matches(path, $0) }
+    case .names(let names): names.contains { TargetMatcher.matches(path, $0) }
     case .pattern: expression.map { path.wholeMatch(of: $0) != nil } ?? false
     }
   }
@@ -103,6 +110,11 @@ private struct Matcher {
     case .pattern(let pattern): "the expression “\(pattern)”"
     }
   }
+}
+
+extension String {
+  /// The path of the module that a parameter of this path belongs to.
+  var modulePath: String { split(separator: ".").dropLast().joined(separator: ".") }
 }
 
 /// `pattern` compiled, or an error that names the key it stands under.

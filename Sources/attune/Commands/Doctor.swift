@@ -60,11 +60,19 @@ private struct Finding {
     [
       libtorch, library, arithmetic, Finding("processor", "processor", .string(Processor.name)),
       Finding("cpu_capability", "instructions", .string(TorchRuntime.cpuCapability)),
-      Finding(
-        "bfloat16", "bfloat16 products", .bool(Processor.multipliesBFloat16),
-        Processor.multipliesBFloat16 ? "in hardware: bf16 is the default" : "not in hardware: f32 is the default"),
-      Finding("threads", "threads", .int(TorchRuntime.threads)), memory, gpu, models, store,
+      bfloat16, Finding("threads", "threads", .int(TorchRuntime.threads)), memory, gpu, models, store,
     ]
+  }
+
+  private static var bfloat16: Finding {
+    let isDefault = Processor.prefersBFloat16
+    guard Processor.multipliesBFloat16 else {
+      return Finding("bfloat16", "bfloat16 products", .bool(isDefault), "not in hardware: f32 is the default")
+    }
+    let gain = Processor.bfloat16Gain.formatted(.number.precision(.fractionLength(1)).locale(Locale(identifier: "en_US_POSIX")))
+    return Finding(
+      "bfloat16", "bfloat16 products", .bool(isDefault),
+      "in hardware, \(gain) times as fast as float32: \(isDefault ? "bf16" : "f32") is the default")
   }
 
   private static var libtorch: Finding {

@@ -84,12 +84,13 @@ struct Tune: ParsableCommand {
     let state = result.training.state
     guard json else {
       try Terminal.output.write(
-        "adapter: \(result.adapter.path)\nmetrics: \(run.output.appending(path: "metrics.jsonl").path)\n"
+        "\(run.tunesModel ? "model:  " : "adapter:") \(result.folder.path)\nmetrics: \(run.output.appending(path: "metrics.jsonl").path)\n"
           + "report:  \(run.output.appending(path: "report.html").path)\n")
       return
     }
     let summary = TuneSummary(
-      adapter: result.adapter.path, steps: state.step, tokens: state.tokens, seconds: state.seconds,
+      adapter: run.tunesModel ? nil : result.folder.path, model: run.tunesModel ? result.folder.path : nil, steps: state.step,
+      tokens: state.tokens, seconds: state.seconds,
       loss: result.training.rows.last { $0.loss != nil }?.loss, evalLoss: result.training.evalLoss,
       bestEvalLoss: state.best?.loss,
       trainableParameters: result.plan.trainableParameters, totalParameters: result.plan.totalParameters)
@@ -102,7 +103,8 @@ struct Tune: ParsableCommand {
 
 /// What `attune tune --json` prints.
 private struct TuneSummary: Encodable {
-  let adapter: String
+  let adapter: String?
+  let model: String?
   let steps: Int
   let tokens: Int
   let seconds: Double
