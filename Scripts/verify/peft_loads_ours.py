@@ -22,7 +22,7 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 import torch
-from peft import PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft import PeftConfig, PeftModel, PeftType, get_peft_model, get_peft_model_state_dict
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -69,11 +69,18 @@ def check_keys(base: Path, adapter: Path) -> None:
     print(f"keys: {len(found)} tensors, none missing, none unexpected")
 
 
+def tasks(model: PeftModel, rows: int) -> dict[str, torch.Tensor]:
+    """The first task for every row, where the adapter knows tasks."""
+    several = model.active_peft_config.peft_type == PeftType.MULTITASK_PROMPT_TUNING
+    return {"task_ids": torch.zeros(rows, dtype=torch.long)} if several else {}
+
+
 def check_logits(base: Path, adapter: Path, expected: dict[str, torch.Tensor]) -> None:
     model = PeftModel.from_pretrained(load_base(base), adapter).eval()
     mask = expected.get("attention_mask")
     with torch.no_grad():
-        logits = model(input_ids=expected["input_ids"], attention_mask=mask).logits
+        logits = model(input_ids=expected["input_ids"], attention_mask=mask, **tasks(model, len(expected["input_ids"]))).logits
+        logits = logits[:, -expected["input_ids"].shape[1] :]  # those of virtual tokens come first
         with model.disable_adapter():
             plain = model(input_ids=expected["input_ids"], attention_mask=mask).logits
     ours = expected["logits"]
@@ -94,9 +101,10 @@ def check_scores(base: Path, adapter: Path, lines: list[dict]) -> None:
     """Compares the log-probabilities of the tokens of each line."""
     model = PeftModel.from_pretrained(load_base(base), adapter).eval()
 
-    def scores(tokens: list[int]) -> torch.Tensor:
+    def scores(tokens: list[int], adapted: bool = True) -> torch.Tensor:
         with torch.no_grad():
-            logits = model(input_ids=torch.tensor([tokens])).logits[0, :-1].log_softmax(-1)
+            extra = tasks(model, 1) if adapted else {}
+            logits = model(input_ids=torch.tensor([tokens]), **extra).logits[0, -len(tokens) : -1].log_softmax(-1)
         return logits.gather(1, torch.tensor(tokens[1:])[:, None])[:, 0]
 
     distance = effect = 0.0
@@ -105,7 +113,7 @@ def check_scores(base: Path, adapter: Path, lines: list[dict]) -> None:
         tokens, ours = line["tokens"], torch.tensor(line["logprobs"][1:])
         theirs = scores(tokens)
         with model.disable_adapter():
-            effect = max(effect, (scores(tokens) - theirs).abs().max().item())
+            effect = max(effect, (scores(tokens, adapted=False) - theirs).abs().max().item())
         here = (ours - theirs).abs().max().item()
         if not here <= TOLERANCE:
             fail(f"line {number}: log-probabilities differ by {here:.3g}; the limit is {TOLERANCE:g}")

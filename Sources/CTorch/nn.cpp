@@ -1,5 +1,7 @@
 #include "ct_nn.h"
 
+#include <vector>
+
 #include "boundary.h"
 #include "dropout.h"
 #include "fused.h"
@@ -65,5 +67,28 @@ ct_status ct_swiglu(ct_tensor gate, ct_tensor up, ct_tensor *out) {
     const auto &g = ct::ref(gate), &u = ct::ref(up);
     TORCH_CHECK(g.sizes() == u.sizes(), "swiglu over ", g.sizes(), " and ", u.sizes());
     return ct::fusable({g, u}) ? ct::fused_swiglu(g, u) : at::silu(g) * u;
+  });
+}
+
+ct_status ct_bidirectional_lstm(ct_tensor x, const ct_tensor *weights, int64_t count, int64_t layers, double dropout,
+                                ct_tensor *out) {
+  return ct::produce(out, [&] {
+    const auto &input = ct::ref(x);
+    const auto parts = ct::list(weights, count);
+    TORCH_CHECK(input.dim() == 2 && layers > 0 && layers <= 64 && count == 8 * layers, "an LSTM of ", layers, " layers with ",
+                count, " weights over ", input.sizes());
+    TORCH_CHECK(dropout >= 0 && dropout < 1, "a dropout of ", dropout);
+    TORCH_CHECK(parts[1].dim() == 2, "state weights of an LSTM of ", parts[1].sizes());
+    const int64_t size = parts[1].size(1);
+    for (int64_t place = 0; place < count; ++place) {
+      const int64_t features = place < 8 ? input.size(1) : 2 * size;
+      const std::vector<int64_t> shapes[] = {{4 * size, features}, {4 * size, size}, {4 * size}, {4 * size}};
+      const at::IntArrayRef shape(shapes[place % 4]);
+      TORCH_CHECK(parts[place].sizes() == shape, "weight ", place, " of an LSTM is ", parts[place].sizes(), " in place of ", shape);
+    }
+    const auto start = at::zeros({2 * layers, 1, size}, input.options());
+    const auto states = at::lstm(input.unsqueeze(0), {start, start}, parts, /*has_biases=*/true, layers, dropout,
+                                 /*train=*/dropout > 0, /*bidirectional=*/true, /*batch_first=*/true);
+    return std::get<0>(states).squeeze(0);
   });
 }

@@ -27,7 +27,7 @@ int64_t rounded(int64_t n, int64_t multiple) { return (n + multiple - 1) / multi
 /// Sizes of a call, and the tensors as memory.
 template <typename Number>
 struct Call {
-  int64_t tokens, heads, key_heads, width;
+  int64_t tokens, key_tokens, heads, key_heads, width;
   /// Numbers from one token to the next: q, k and v may be parts of one projection's result.
   int64_t q_stride, k_stride, v_stride;
   const ct::Segments &segments;
@@ -35,7 +35,7 @@ struct Call {
   const Number *q, *k, *v;
 
   Call(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value, const ct::Segments &plan, const ct::Dropout &noise)
-      : tokens(query.size(0)), heads(query.size(1)), key_heads(key.size(1)), width(query.size(2)),
+      : tokens(query.size(0)), key_tokens(key.size(0)), heads(query.size(1)), key_heads(key.size(1)), width(query.size(2)),
         q_stride(query.stride(0)), k_stride(key.stride(0)), v_stride(value.stride(0)), segments(plan), dropout(noise), q(memory(query)), k(memory(key)), v(memory(value)) {}
 
   static Number *memory(const at::Tensor &tensor) { return static_cast<Number *>(tensor.data_ptr()); }
@@ -47,25 +47,28 @@ struct Head {
   using Number = typename Right::Number;
 
   const Call<Number> &call;
-  int64_t head, start, length;
+  int64_t head, start, length, key_start, before;
 
+  int64_t keys_count() const { return before + length; }
   int64_t key_head() const { return head / (call.heads / call.key_heads); }
   /// Where the query at `i` is in a tensor like q with tokens `stride` apart.
   int64_t place(int64_t i, int64_t stride) const { return (start + i) * stride + head * call.width; }
   /// The same in tensors of this operation's own, which have no gaps.
   int64_t query_place(int64_t i) const { return place(i, call.heads * call.width); }
   /// Where the keys or values of this head begin, with tokens `stride` apart.
-  int64_t key_place(int64_t stride) const { return start * stride + key_head() * call.width; }
+  int64_t key_place(int64_t stride) const { return key_start * stride + key_head() * call.width; }
   /// Columns of scratch that hold one entry a key.
-  int64_t key_columns() const { return rounded(length, 32); }
+  int64_t key_columns() const { return rounded(keys_count(), 32); }
   int64_t padded_width() const { return rounded(call.width, Right::multiple); }
   /// Rows of scratch for `rows` queries.
   static int64_t padded_rows(int64_t rows) { return rounded(rows, Right::multiple); }
 
   /// The first key that the query at `i` sees.
   int64_t oldest(int64_t i) const {
-    return call.segments.window > 0 ? std::max<int64_t>(0, i - call.segments.window + 1) : 0;
+    return call.segments.window > 0 ? std::max<int64_t>(0, before + i - call.segments.window + 1) : 0;
   }
+  /// The end of the keys that the queries before `i` see.
+  int64_t end(int64_t i) const { return before + i; }
   /// Drops some of the weights of the query at `i`; `weights` begins at `first`, a multiple of 32, and matters up to `end`.
   void drop(float *weights, int64_t i, int64_t first, int64_t end) const {
     if (!call.dropout.active()) return;
@@ -89,14 +92,14 @@ struct Head {
 
   Right keys(bool columns_first) const {
     const Number *first = call.k + key_place(call.k_stride);
-    return columns_first ? Right(first, call.k_stride, call.width, length, true)
-                         : Right(first, call.k_stride, length, call.width, false);
+    return columns_first ? Right(first, call.k_stride, call.width, keys_count(), true)
+                         : Right(first, call.k_stride, keys_count(), call.width, false);
   }
 
   Right values(bool columns_first) const {
     const Number *first = call.v + key_place(call.v_stride);
-    return columns_first ? Right(first, call.v_stride, call.width, length, true)
-                         : Right(first, call.v_stride, length, call.width, false);
+    return columns_first ? Right(first, call.v_stride, call.width, keys_count(), true)
+                         : Right(first, call.v_stride, keys_count(), call.width, false);
   }
 };
 
@@ -128,7 +131,7 @@ class Forward {
  private:
   void queries(int64_t i, int64_t rows) {
     const auto &call = head_.call;
-    const int64_t first = head_.oldest(i) / 32 * 32, end = i + rows, columns = head_.key_columns();
+    const int64_t first = head_.oldest(i) / 32 * 32, end = head_.end(i + rows), columns = head_.key_columns();
     const int64_t across = head_.padded_width(), result_stride = rounded(call.width, 32);
     head_.gather(call.q, call.q_stride, i, rows, queries_.data());
     keys_.multiply(queries_.data(), across, rows, 0, call.width, first, end, scores_.data(), columns, false);
@@ -145,7 +148,7 @@ class Forward {
   /// exp(score − largest) of one query, and their sum, before the dropout.
   float weigh(int64_t i, int64_t first, int64_t end, int64_t row) {
     const auto &call = head_.call;
-    const int64_t from = head_.oldest(i), to = i + 1;
+    const int64_t from = head_.oldest(i), to = head_.end(i + 1);
     float *scores = scores_.data() + row * head_.key_columns() + from - first;
     const auto scale = static_cast<float>(call.segments.scale);
     const float top = ct::rows::largest(scores, to - from) * scale;
@@ -170,7 +173,7 @@ struct Gradients {
   const Number *out, *grad;
   const float *logsumexp;
   Number *dq;
-  /// [H, T, D]: what each query head gives to its keys and values.
+  /// [H, K, D] with K keys: what each query head gives to its keys and values.
   float *dk, *dv;
 };
 
@@ -182,7 +185,7 @@ class Backward {
 
  public:
   Backward(const Head<Right> &head, const Gradients<Number> &gradients)
-      : head_(head), gradients_(gradients), block_(head.length > 1024 ? 32 : 64), columns_(head.key_columns()),
+      : head_(head), gradients_(gradients), block_(head.keys_count() > 1024 ? 32 : 64), columns_(head.key_columns()),
         across_(head.padded_width()), keys_(head.keys(true)), values_(head.values(true)),
         key_rows_(head.keys(false)), queries_(block_ * across_), grads_(block_ * across_), turned_(block_ * across_),
         weights_(block_ * columns_), d_scores_(block_ * columns_), scores_(block_ * columns_), d_weights_(block_ * columns_),
@@ -200,7 +203,7 @@ class Backward {
  private:
   void queries(int64_t i, int64_t rows) {
     const auto &call = head_.call;
-    const int64_t first = head_.oldest(i) / 32 * 32, end = i + rows;
+    const int64_t first = head_.oldest(i) / 32 * 32, end = head_.end(i + rows);
     head_.gather(call.q, call.q_stride, i, rows, queries_.data());
     head_.gather(gradients_.grad, call.heads * call.width, i, rows, grads_.data());
     keys_.multiply(queries_.data(), across_, rows, 0, call.width, first, end, scores_.data(), columns_, false);
@@ -225,7 +228,7 @@ class Backward {
   /// Weights and gradients of scores of one query.
   void weigh(int64_t i, int64_t first, int64_t end, int64_t row) {
     const auto &call = head_.call;
-    const int64_t from = head_.oldest(i), to = i + 1, count = to - from;
+    const int64_t from = head_.oldest(i), to = head_.end(i + 1), count = to - from;
     float *scores = scores_.data() + row * columns_ + from - first;
     float *d_weights = d_weights_.data() + row * columns_ + from - first;
     const auto scale = static_cast<float>(call.segments.scale);
@@ -249,8 +252,8 @@ class Backward {
   /// Writes sums [width, keys] as rows of keys.
   void hand_over(const float *sum, float *out) const {
     const int64_t width = head_.call.width;
-    float *rows = out + (head_.head * head_.call.tokens + head_.start) * width;
-    for (int64_t key = 0; key < head_.length; ++key)
+    float *rows = out + (head_.head * head_.call.key_tokens + head_.key_start) * width;
+    for (int64_t key = 0; key < head_.keys_count(); ++key)
       for (int64_t column = 0; column < width; ++column) rows[key * width + column] = sum[column * columns_ + key];
   }
 
@@ -266,17 +269,20 @@ class Backward {
 template <typename Right, typename Body>
 void for_heads(const Call<typename Right::Number> &call, Body &&body) {
   const auto &lengths = call.segments.lengths;
-  std::vector<int64_t> starts(lengths.size()), order(lengths.size());
+  const auto &before = call.segments.before;
+  std::vector<int64_t> starts(lengths.size()), before_starts(lengths.size()), order(lengths.size());
   std::exclusive_scan(lengths.begin(), lengths.end(), starts.begin(), int64_t{0});
+  std::exclusive_scan(before.begin(), before.end(), before_starts.begin(), int64_t{0});
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return lengths[a] > lengths[b]; });
   ct::parallel_tasks(static_cast<int64_t>(lengths.size()) * call.heads, [&](int64_t task) {
     const int64_t segment = order[task / call.heads];
-    body(Head<Right>{call, task % call.heads, starts[segment], lengths[segment]});
+    body(Head<Right>{call, task % call.heads, starts[segment], lengths[segment], starts[segment] + before_starts[segment],
+                     before[segment]});
   });
 }
 
-/// Sums what the query heads of a group give to their key head: [H, T, D] → [T, Hk, D].
+/// Sums what the query heads of a group give to their key head: [H, K, D] → [K, Hk, D].
 at::Tensor grouped(const at::Tensor &parts, int64_t key_heads, at::ScalarType type) {
   const int64_t heads = parts.size(0), tokens = parts.size(1), width = parts.size(2);
   return parts.view({key_heads, heads / key_heads, tokens, width}).sum(1).transpose(0, 1).to(type).contiguous();
@@ -292,6 +298,7 @@ struct SegmentAttention : torch::autograd::Function<SegmentAttention> {
     else run<ct::TileRight>(q, k, v, segments, dropout, out, logsumexp);
     ctx->save_for_backward({q, k, v, out, logsumexp});
     ctx->saved_data["lengths"] = segments.lengths;
+    ctx->saved_data["before"] = segments.before;
     ctx->saved_data["window"] = segments.window;
     ctx->saved_data["scale"] = segments.scale;
     ctx->saved_data["dropout"] = segments.dropout;
@@ -301,8 +308,9 @@ struct SegmentAttention : torch::autograd::Function<SegmentAttention> {
 
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
-    const ct::Segments segments{ctx->saved_data["lengths"].toIntVector(), ctx->saved_data["window"].toInt(),
-                                ctx->saved_data["scale"].toDouble(), ctx->saved_data["dropout"].toDouble()};
+    const ct::Segments segments{ctx->saved_data["lengths"].toIntVector(), ctx->saved_data["before"].toIntVector(),
+                                ctx->saved_data["window"].toInt(), ctx->saved_data["scale"].toDouble(),
+                                ctx->saved_data["dropout"].toDouble()};
     const ct::Dropout dropout{static_cast<uint64_t>(ctx->saved_data["key"].toInt()), segments.dropout};
     const auto grad = grads[0].contiguous();
     return saved[0].scalar_type() == at::kFloat ? run_backward<ct::PlainRight>(saved, grad, segments, dropout)
@@ -326,10 +334,10 @@ struct SegmentAttention : torch::autograd::Function<SegmentAttention> {
     const auto &q = saved[0], &k = saved[1], &out = saved[3];
     const Call<Number> call(q, k, saved[2], segments, dropout);
     auto dq = at::empty(q.sizes(), q.options());
-    const auto parts = at::empty({2, q.size(1), q.size(0), q.size(2)}, q.options().dtype(at::kFloat));
+    const auto parts = at::empty({2, q.size(1), k.size(0), q.size(2)}, q.options().dtype(at::kFloat));
     float *memory = parts.data_ptr<float>();
     const Gradients<Number> gradients{Call<Number>::memory(out), Call<Number>::memory(grad), saved[4].data_ptr<float>(),
-                                      Call<Number>::memory(dq), memory, memory + q.numel()};
+                                      Call<Number>::memory(dq), memory, memory + parts.numel() / 2};
     for_heads<Right>(call, [&](const Head<Right> &head) { Backward<Right>(head, gradients).run(); });
     return {dq, grouped(parts[0], k.size(1), k.scalar_type()), grouped(parts[1], k.size(1), k.scalar_type()), at::Tensor()};
   }

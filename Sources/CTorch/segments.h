@@ -10,6 +10,8 @@ namespace ct {
 /// What is the same for all segments of a call.
 struct Segments {
   std::vector<int64_t> lengths;
+  /// Keys before the first query of each segment, all of which its queries see: 0 and more, as many as there are segments.
+  std::vector<int64_t> before;
   /// Tokens a query sees, itself included; 0 for all before it.
   int64_t window;
   double scale;
@@ -17,7 +19,8 @@ struct Segments {
   double dropout;
 };
 
-/// softmax(q·kᵀ·scale)·v inside each segment. q [T, H, D]; k, v [T, Hk, D] → [T, H, D]; contiguous, float32 or bfloat16.
+/// softmax(q·kᵀ·scale)·v inside each segment. q [T, H, D]; k, v [T + Σ before, Hk, D] → [T, H, D]; contiguous, float32 or
+/// bfloat16. The window counts the keys before as it does a segment's own.
 ///
 /// bfloat16 needs the tile unit. Each task is one head of one segment, a block of queries at a time: a block's scores are whole,
 /// which at any usual length is less than a core's cache, so that softmax needs no running maximum. The backward pass makes

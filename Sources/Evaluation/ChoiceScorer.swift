@@ -58,7 +58,7 @@ public struct ChoiceScorer {
   }
 
   private func check(_ item: ChoiceItem, _ index: Int) throws(GenerationError) {
-    let context = model.shape.contextLength
+    let context = model.tokenLimit
     try model.check(item.prompt, index: index, limit: context)
     for (number, choice) in item.choices.enumerated() {
       guard !choice.isEmpty else { throw .row(index, problem: "has no tokens in choice \(number)") }

@@ -28,7 +28,7 @@ public struct TextPerplexity {
   ///
   /// - Throws: ``EvaluationError`` where the window is longer than the context or below 2, or the stride is not from 1 to below it.
   public init(_ scorer: Scorer, window: Int? = nil, stride: Int? = nil) throws(EvaluationError) {
-    let context = scorer.model.shape.contextLength
+    let context = scorer.model.tokenLimit
     let window = window ?? context
     guard window >= 2, window <= context else {
       throw EvaluationError("a window must have from 2 tokens to the model's context of \(context), not \(window)")

@@ -45,7 +45,7 @@ public struct Generator {
     onText: TextHandler? = nil, shouldStop: () -> Bool = { false }
   ) throws -> GenerationOutput {
     try settings.validate()
-    for (index, prompt) in prompts.enumerated() { try model.check(prompt, index: index, limit: model.shape.contextLength - 1) }
+    for (index, prompt) in prompts.enumerated() { try model.check(prompt, index: index, limit: model.tokenLimit - 1) }
     if let streams, streams.count != prompts.count {
       throw GenerationError.setting(
         name: "streams", problem: "must be as many as there are prompts, \(prompts.count), not \(streams.count)")
@@ -87,7 +87,7 @@ private struct GenerationRun {
     seed = settings.seed ?? .random(in: 0 ... .max)
     writers = prompts.enumerated().map { index, prompt in
       SequenceWriter(
-        index: index, promptTokens: prompt.count, settings: settings, contextLength: generator.model.shape.contextLength,
+        index: index, promptTokens: prompt.count, settings: settings, contextLength: generator.model.tokenLimit,
         tokenizer: generator.tokenizer, wantsLogProbs: wantsLogProbs)
     }
   }

@@ -20,9 +20,11 @@ extension CausalLM {
   public func check(_ row: [Int32], index: Int, limit: Int) throws(GenerationError) {
     guard !row.isEmpty else { throw .row(index, problem: "has no tokens") }
     guard row.count <= limit else {
+      let virtual = prompts.count > 0 ? ", \(prompts.count) of them virtual," : ""
       throw .row(
         index,
-        problem: "has \(row.count) tokens, and with a context of \(shape.contextLength) the model takes \(limit); shorten it")
+        problem: "has \(row.count) tokens, and with a context of \(shape.contextLength)\(virtual) the model takes \(limit); "
+          + "shorten it")
     }
     if let place = row.firstIndex(where: { $0 < 0 || Int($0) >= shape.vocabularySize }) {
       throw .row(

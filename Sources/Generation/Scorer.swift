@@ -71,7 +71,7 @@ public struct Scorer {
   }
 
   private func score(_ rows: [[Int32]], wanted: [[Int]], requests: [Int]) throws -> [[Float]] {
-    for (index, row) in rows.enumerated() { try model.check(row, index: index, limit: model.shape.contextLength) }
+    for (index, row) in rows.enumerated() { try model.check(row, index: index, limit: model.tokenLimit) }
     return try model.inference {
       var scores: [[Float]] = []
       var start = 0

@@ -43,6 +43,9 @@ public final class GPT2: Module, CausalLM {
     set { transformer.checkpointing = newValue }
   }
 
+  /// What adapters let stand before every row of tokens.
+  public var prompts: SoftPrompts { transformer.prompts }
+
   /// What the head takes: [B, S, d].
   public func hidden(_ input: ModelInput) throws(TorchError) -> Tensor { try transformer.forward(input) }
 
@@ -75,6 +78,7 @@ final class GPT2Stack: Module {
   @Child("wpe") var positions: Embedding
   @Children("h") var layers: [GPT2Layer]
   @Child("ln_f") var norm: LayerNorm
+  @Child("prompts") var prompts: SoftPrompts
   var checkpointing = GradientCheckpointing.none
   private let dropout: Double
   private let context: Int
@@ -88,26 +92,28 @@ final class GPT2Stack: Module {
     positions = try Embedding(context, shape.hiddenSize)
     for _ in 0..<shape.layerCount { layers.append(try GPT2Layer(configuration)) }
     norm = try LayerNorm(shape.hiddenSize, eps: configuration.normEps)
+    prompts = SoftPrompts()
   }
 
   func forward(_ input: ModelInput) throws(TorchError) -> Tensor {
-    guard input.length <= context else {
+    let pass = try DecoderPass(input, embedding: tokens, prompts: prompts, layers: layers.count)
+    guard pass.length <= context else {
       throw TorchError(
         .indexRange, operation: "gpt2",
-        message: "a row of \(input.length) tokens is longer than the \(context) positions this model has learnt; shorten it")
+        message: "a row of \(pass.length) tokens is longer than the \(context) positions this model has learnt; shorten it")
     }
-    var x = try tokens.forward(input.tokens) + positions.forward(input.positions)
+    var x = try pass.rows + positions.forward(pass.positions)
     if isTraining { x = try x.dropout(dropout) }
     var stream = ResidualStream(x)
-    let plan = try AttentionPlan(input)
+    let plans = try AttentionPlans(pass, windows: Array(repeating: nil, count: layers.count))
     for (index, layer) in layers.enumerated() {
-      let cache = input.cache?.layers[index]
+      let cache = pass.cache?.layers[index]
       let mode = cache == nil ? checkpointing : .none
-      try stream.run(recomputed: mode == .full, layer) { (stream) throws(TorchError) in
+      try stream.run(recomputed: mode == .full, layer, plans[index]) { (stream, plan) throws(TorchError) in
         try layer.forward(&stream, plan: plan, cache: cache, checkpointing: mode)
       }
     }
-    return try norm.forward(&stream)
+    return try pass.tokens(of: try norm.forward(&stream))
   }
 }
 

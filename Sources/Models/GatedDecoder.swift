@@ -110,6 +110,9 @@ public final class GatedDecoder: Module, CausalLM {
     set { model.checkpointing = newValue }
   }
 
+  /// What adapters let stand before every row of tokens.
+  public var prompts: SoftPrompts { model.prompts }
+
   /// What the head takes: [B, S, d].
   public func hidden(_ input: ModelInput) throws(TorchError) -> Tensor { try model.forward(input) }
 }
@@ -118,6 +121,7 @@ final class GatedDecoderStack: Module {
   @Child("embed_tokens") var embedding: Embedding
   @Children("layers") var layers: [GatedDecoderLayer]
   @Child("norm") var norm: RMSNorm
+  @Child("prompts") var prompts: SoftPrompts
   var checkpointing = GradientCheckpointing.none
   private let rotary: RotaryEmbedding
   private let windows: [Int?]
@@ -130,20 +134,22 @@ final class GatedDecoderStack: Module {
     embedding = try Embedding(shape.vocabularySize, shape.hiddenSize)
     for _ in 0..<shape.layerCount { layers.append(try GatedDecoderLayer(configuration)) }
     norm = try RMSNorm(shape.hiddenSize, eps: configuration.normEps)
+    prompts = SoftPrompts()
   }
 
   func forward(_ input: ModelInput) throws(TorchError) -> Tensor {
-    var stream = ResidualStream(try embedding.forward(input.tokens))
-    let angles = try rotary.angles(input.positions, length: input.length)
-    let plans = try AttentionPlans(input, windows: windows)
+    let pass = try DecoderPass(input, embedding: embedding, prompts: prompts, layers: layers.count)
+    var stream = ResidualStream(pass.rows)
+    let angles = try rotary.angles(pass.positions, length: pass.length)
+    let plans = try AttentionPlans(pass, windows: windows)
     for (index, layer) in layers.enumerated() {
-      let (plan, cache) = (plans[index], input.cache?.layers[index])
+      let cache = pass.cache?.layers[index]
       let mode = cache == nil ? checkpointing : .none
-      try stream.run(recomputed: mode == .full, layer) { (stream) throws(TorchError) in
+      try stream.run(recomputed: mode == .full, layer, plans[index]) { (stream, plan) throws(TorchError) in
         try layer.forward(&stream, angles: angles, plan: plan, cache: cache, checkpointing: mode)
       }
     }
-    return try norm.forward(&stream)
+    return try pass.tokens(of: try norm.forward(&stream))
   }
 }
 

@@ -24,6 +24,8 @@ public struct AttentionPlan {
 
   private let kind: Kind
   private let window: Int?
+  /// Keys and values before those of each row that begins.
+  public private(set) var prefix: KeyValueRows?
 
   /// - Parameters:
   ///   - pattern: who sees whom.
@@ -65,12 +67,18 @@ public struct AttentionPlan {
     }
   }
 
-  /// The plan of a pass of `input` for a layer with this window.
-  public init(_ input: ModelInput, window: Int? = nil) throws(TorchError) {
+  /// The plan of a pass for a layer with this window.
+  public init(_ pass: DecoderPass, window: Int? = nil) throws(TorchError) {
     // Segments begin rows of their own, whatever the cache holds.
-    let past = if case .segments = input.pattern { 0 } else { input.cache?.length ?? 0 }
-    try self.init(
-      input.pattern, queries: try input.tokens.size(1), past: past, window: window, device: input.tokens.device)
+    let past = if case .segments = pass.pattern { 0 } else { pass.cache?.length ?? 0 }
+    try self.init(pass.pattern, queries: try pass.rows.size(1), past: past, window: window, device: pass.rows.device)
+  }
+
+  /// The same plan with `prefix` before each segment.
+  public func with(_ prefix: KeyValueRows?) -> AttentionPlan {
+    var plan = self
+    plan.prefix = prefix
+    return plan
   }
 
   /// [1, 1, S, S]: query i sees keys j with j ≤ i and j > i − window.
@@ -90,10 +98,7 @@ public struct AttentionPlan {
     _ q: Tensor, _ k: Tensor, _ v: Tensor, cache: LayerCache? = nil, dropout: Double = 0, scale: Double
   ) throws(TorchError) -> Tensor {
     if case .segments(let lengths) = kind {
-      let (q, k, v) = (try q.squeezed(0), try k.squeezed(0), try v.squeezed(0))
-      let row = try Tensor.segmentAttention(q, k, v, lengths: lengths, window: window, dropout: dropout, scale: scale)
-      try cache?.begin(k, v, segments: lengths)
-      return try row.unsqueezed(0)
+      return try attend(q, k, v, segments: lengths, cache: cache, dropout: dropout, scale: scale)
     }
     if let cache {
       if cache.rowCount > 0 { return try cache.attend(q, k, v, window: window, scale: scale) }
@@ -111,6 +116,31 @@ public struct AttentionPlan {
       scale: scale)
     return try out.transposed(1, 2)
   }
+
+  /// The same for segments: rows laid end to end.
+  private func attend(
+    _ q: Tensor, _ k: Tensor, _ v: Tensor, segments: [Int], cache: LayerCache?, dropout: Double, scale: Double
+  ) throws(TorchError) -> Tensor {
+    let shape = q.shape
+    var (k, v) = (try k.flattenedRows(), try v.flattenedRows())
+    let before = Array(repeating: prefix?.count ?? 0, count: segments.count)
+    if let prefix { (k, v) = try prefix.before(k, v, segments: segments) }
+    let row = try Tensor.segmentAttention(
+      try q.flattenedRows(), k, v, lengths: segments, before: before, window: window, dropout: dropout, scale: scale)
+    try cache?.begin(k, v, segments: zip(segments, before).map(+))
+    return try row.reshaped(shape)
+  }
+}
+
+extension Tensor {
+  /// [B, S, H, D] as [B·S, H, D].
+  fileprivate func flattenedRows() throws(TorchError) -> Tensor {
+    let shape = shape
+    guard shape.count == 4 else {
+      throw TorchError(operation: "attention", operands: [self], message: "segments of rows [B, S, H, D]")
+    }
+    return try shape[0] == 1 ? squeezed(0) : reshaped(shape[0] * shape[1], shape[2], shape[3])
+  }
 }
 
 /// The plans of all layers of a pass, one made for each window there is.
@@ -118,14 +148,18 @@ public struct AttentionPlans {
   private var plans: [Int?: AttentionPlan] = [:]
   private let windows: [Int?]
   private let whole: AttentionPlan
+  private let prefix: [KeyValueRows]
 
-  /// Plans for a pass of `input` through layers with these windows.
-  public init(_ input: ModelInput, windows: [Int?]) throws(TorchError) {
-    self.windows = windows
-    whole = try AttentionPlan(input)
-    for window in Set(windows.compactMap { $0 }) { plans[window] = try AttentionPlan(input, window: window) }
+  /// Plans for a pass through layers with these windows.
+  public init(_ pass: DecoderPass, windows: [Int?]) throws(TorchError) {
+    (self.windows, prefix) = (windows, pass.prefix)
+    whole = try AttentionPlan(pass)
+    for window in Set(windows.compactMap { $0 }) { plans[window] = try AttentionPlan(pass, window: window) }
   }
 
   /// The plan of layer `index`.
-  public subscript(index: Int) -> AttentionPlan { windows[index].flatMap { plans[$0] } ?? whole }
+  public subscript(index: Int) -> AttentionPlan {
+    let plan = windows[index].flatMap { plans[$0] } ?? whole
+    return prefix.isEmpty ? plan : plan.with(prefix[index])
+  }
 }

@@ -65,6 +65,19 @@ final class BlockPool {
     return memory
   }
 
+  /// The first `count` keys and values [count, Hk, D] in `blocks` of a layer, as tensors of their own.
+  func contents(of blocks: [Int32], layer: Int, count: Int) throws(TorchError) -> KeyValueRows {
+    guard let memory = layers[layer] else { throw TorchError(operation: "cache", message: "layer \(layer) has no memory") }
+    let shape = memory.values.shape
+    let places = try Tensor(blocks.map(Int64.init)).to(memory.keys.device)
+    let keys = try memory.keys.indexed(0, places).permuted(0, 3, 1, 2)
+    let values = try memory.values.indexed(0, places).permuted(0, 2, 1, 3)
+    func rows(_ tokens: Tensor) throws(TorchError) -> Tensor {
+      try tokens.reshaped(blocks.count * size, shape[1], shape[3]).narrowed(0, 0..<count)
+    }
+    return KeyValueRows(keys: try rows(keys), values: try rows(values))
+  }
+
   /// Makes room for every block in a layer; false where the layer has no memory yet.
   private func grow(_ layer: Int) throws(TorchError) -> Bool {
     guard let old = layers[layer] else { return false }

@@ -40,6 +40,17 @@ public struct ModelInput {
   public var pattern: AttentionPattern
   /// Where keys and values are kept between passes.
   public var cache: KVCache?
+  /// The task of each row that begins, which a soft prompt may look at; empty where nobody says.
+  public var tasks: [Int] = []
+  /// What a flat row was filled up to a multiple of, and with how many tokens: a last segment that nobody looks at.
+  private(set) var multiple = 1
+  private(set) var filling = 0
+
+  /// Whether rows begin, and do not go on behind what a cache holds.
+  var beginsRows: Bool {
+    if case .segments = pattern { return true }
+    return cache?.lengths.isEmpty ?? true
+  }
 
   /// The parts of a pass.
   public init(
@@ -91,7 +102,8 @@ public struct ModelInput {
         operation: "input",
         message: "\(tokens.count) tokens with \(positions.count) positions in segments of \(segments.reduce(0, +)) tokens")
     }
-    let filling = cache == nil ? (multiple - tokens.count % multiple) % multiple : 0
+    self.multiple = cache == nil ? multiple : 1
+    filling = (self.multiple - tokens.count % self.multiple) % self.multiple
     let tokens = tokens + Array(repeating: 0, count: filling)
     let positions = positions + Array(repeating: 0, count: filling)
     let segments = filling > 0 ? segments + [filling] : segments
@@ -115,13 +127,18 @@ public protocol CausalLM: Module {
   var isTied: Bool { get }
   /// What is computed again in the backward pass instead of being kept.
   var gradientCheckpointing: GradientCheckpointing { get set }
-  /// What the head takes: [B, S, d], after the last norm.
+  /// What adapters let stand before every row of tokens.
+  var prompts: SoftPrompts { get }
+  /// What the head takes: [B, S, d], after the last norm. Virtual tokens are not among the rows.
   func hidden(_ input: ModelInput) throws(TorchError) -> Tensor
 }
 
 extension CausalLM {
   /// Scores of every token of the vocabulary: [B, S, V].
   public func logits(_ input: ModelInput) throws(TorchError) -> Tensor { try head.forward(try hidden(input)) }
+
+  /// Tokens that a row may have: the context without the virtual tokens that stand before each row.
+  public var tokenLimit: Int { max(0, shape.contextLength - prompts.count) }
 
   /// A cache for this model.
   public func makeCache() -> KVCache { KVCache(layers: shape.layerCount) }

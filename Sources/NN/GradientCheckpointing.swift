@@ -11,6 +11,24 @@ public enum GradientCheckpointing: String, Sendable, Hashable, CaseIterable {
 }
 
 extension ResidualStream {
+  /// Runs a layer over the stream as ``run(recomputed:_:_:)`` does, with the keys and values before its rows among what is kept.
+  ///
+  /// - Parameters:
+  ///   - recomputed: whether activations are made again.
+  ///   - module: the layer.
+  ///   - plan: its attention.
+  ///   - part: leaves a stream with something pending; it takes the plan it is given.
+  public mutating func run(
+    recomputed: Bool, _ module: Module, _ plan: AttentionPlan,
+    _ part: @escaping (inout ResidualStream, AttentionPlan) throws(TorchError) -> Void
+  ) throws(TorchError) {
+    let prefix = plan.prefix.map { [$0.keys, $0.values] } ?? []
+    try run(recomputed: recomputed, module, with: prefix) { (stream, prefix) throws(TorchError) in
+      let rows = prefix.isEmpty ? nil : KeyValueRows(keys: prefix[0], values: prefix[1])
+      try part(&stream, plan.with(rows))
+    }
+  }
+
   /// Runs a part of a decoder over the stream, which keeps none of its activations where it is `recomputed`: the backward pass then
   /// runs it again, with the same dropout. A part nothing below which or in which learns is simply run.
   ///
@@ -21,15 +39,25 @@ extension ResidualStream {
   public mutating func run(
     recomputed: Bool, _ module: Module, _ part: @escaping (inout ResidualStream) throws(TorchError) -> Void
   ) throws(TorchError) {
-    let inputs = [sum] + (pending.map { [$0] } ?? [])
+    try run(recomputed: recomputed, module, with: []) { (stream, _) throws(TorchError) in try part(&stream) }
+  }
+
+  /// The same for a part that takes further tensors, which may have been computed from what is learnt.
+  private mutating func run(
+    recomputed: Bool, _ module: Module, with extras: [Tensor],
+    _ part: @escaping (inout ResidualStream, [Tensor]) throws(TorchError) -> Void
+  ) throws(TorchError) {
+    let own = [sum] + (pending.map { [$0] } ?? [])
+    let inputs = own + extras
     func learns() -> Bool {
       inputs.contains { $0.requiresGradient } || module.parameters().contains { $0.value.requiresGradient }
     }
-    guard recomputed, learns() else { return try part(&self) }
+    guard recomputed, learns() else { return try part(&self, extras) }
+    let ownCount = own.count
     let outs = try checkpointed(inputs, outputs: 2) { (inputs) throws(TorchError) in
       var stream = ResidualStream(inputs[0])
-      stream.pending = inputs.count > 1 ? inputs[1] : nil
-      try part(&stream)
+      stream.pending = ownCount > 1 ? inputs[1] : nil
+      try part(&stream, Array(inputs.dropFirst(ownCount)))
       guard let pending = stream.pending else {
         throw TorchError(operation: "checkpoint", message: "the part left nothing to add to the stream")
       }

@@ -142,6 +142,18 @@ extension KVCache {
     return made
   }
 
+  /// The keys and values of a row, by layer.
+  ///
+  /// - Throws: `TorchError` where there is no such row.
+  public func contents(ofRow row: Int) throws(TorchError) -> [KeyValueRows] {
+    try check([row])
+    var contents: [KeyValueRows] = []
+    for (layer, lengths) in lengthsByLayer.enumerated() {
+      contents.append(try pool.contents(of: rows[row], layer: layer, count: lengths[row]))
+    }
+    return contents
+  }
+
   fileprivate func lengths(of layer: Int) -> [Int] { lengthsByLayer[layer] }
 }
 

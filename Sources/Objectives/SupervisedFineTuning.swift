@@ -15,9 +15,10 @@ public struct SupervisedFineTuning: Objective {
 
   /// Σ −log p(token | those before it) over the trained tokens.
   public func lossSum(_ batch: Batch, model: any CausalLM) throws -> Tensor {
-    let input = try ModelInput(
+    var input = try ModelInput(
       flat: batch.tokens, positions: batch.positions, segments: batch.segmentLengths, filledTo: 32,
       device: model.device)
+    input.tasks = batch.sources
     return try model.negativeLogLikelihood(try model.hidden(input), TokenTargets(batch))
   }
 }

@@ -62,25 +62,46 @@ extension Tensor {
     }
   }
 
-  /// Causal attention inside each segment of one flat row. q [T, H, D]; k, v [T, Hk, D]; `lengths` sum to T.
+  /// Causal attention inside each segment of one flat row. q [T, H, D]; k, v [T + Σ before, Hk, D]; `lengths` sum to T.
   ///
   /// - Parameters:
   ///   - q: queries.
   ///   - k: keys.
   ///   - v: values.
   ///   - lengths: tokens of each segment.
+  ///   - before: keys that stand before those of each segment's tokens, and which all of them see; empty for none.
   ///   - window: a token sees itself and the `window` − 1 before it, 1 or more; nil for all before it.
   ///   - dropout: share of the weights that are zeroed.
   ///   - scale: factor of q·kᵀ.
   public static func segmentAttention(
-    _ q: Tensor, _ k: Tensor, _ v: Tensor, lengths: [Int], window: Int? = nil, dropout: Double = 0, scale: Double
+    _ q: Tensor, _ k: Tensor, _ v: Tensor, lengths: [Int], before: [Int] = [], window: Int? = nil, dropout: Double = 0,
+    scale: Double
   ) throws(TorchError) -> Tensor {
+    guard before.isEmpty || before.count == lengths.count else {
+      throw TorchError(
+        operation: "segment_attention", operands: [q, k, v],
+        message: "keys before \(before.count) segments, and there are \(lengths.count)")
+    }
     guard window.map({ $0 > 0 }) ?? true else {
       throw TorchError(operation: "segment_attention", operands: [q, k, v], message: "a window of \(window ?? 0) tokens")
     }
+    let first = before.isEmpty ? Array(repeating: 0, count: lengths.count) : before
     return try make("segment_attention", q, k, v) {
       ct_segment_attention(
-        q.raw, k.raw, v.raw, lengths.int64, Int64(lengths.count), Int64(window ?? 0), dropout, scale, $0)
+        q.raw, k.raw, v.raw, lengths.int64, first.int64, Int64(lengths.count), Int64(window ?? 0), dropout, scale, $0)
+    }
+  }
+
+  /// The states of a bidirectional LSTM that starts from zeros, forward beside backward: self [n, d] → [n, 2·h]. Hochreiter &
+  /// Schmidhuber, 1997.
+  ///
+  /// - Parameters:
+  ///   - weights: for each layer forward, then backward: those of the input [4h, ..], those of the state [4h, h], two biases [4h].
+  ///   - layers: how many there are, each taking the states of the one before.
+  ///   - dropout: share of the states between layers that are zeroed.
+  public func bidirectionalLSTM(_ weights: [Tensor], layers: Int, dropout: Double = 0) throws(TorchError) -> Tensor {
+    try Tensor.make("lstm", list: [self] + weights) {
+      ct_bidirectional_lstm(raw, weights.map(\.raw), Int64(weights.count), Int64(layers), dropout, $0)
     }
   }
 

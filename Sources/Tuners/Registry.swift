@@ -9,6 +9,8 @@ public enum Methods {
     ("loha", LoHaConfiguration()), ("lokr", LoKrConfiguration()), ("ia3", IA3Configuration()),
     ("ln_tuning", LNTuningConfiguration()), ("trainable_tokens", TrainableTokensConfiguration()),
     ("full", FullConfiguration()), ("bitfit", FullConfiguration(trainable: ["biases"])),
+    ("prompt_tuning", PromptTuning()), ("p_tuning", PTuning()), ("prefix_tuning", PrefixTuning()),
+    ("multitask_prompt_tuning", MultitaskPromptTuning()),
   ]
 
   /// The names a recipe may give, in the table's order.

@@ -10,6 +10,8 @@ public protocol TuningMethod: Sendable {
   static var name: String { get }
   /// Its name in PEFT's files: `LORA` …; nil where the weights that are tuned are the model's own.
   static var peftType: String? { get }
+  /// The learning rate of a run that names none.
+  var learningRate: Double { get }
   /// Its settings, each with its keys, its field and its range.
   static var settings: [Setting<Self>] { get }
   /// The defaults.
@@ -18,6 +20,12 @@ public protocol TuningMethod: Sendable {
   ///
   /// - Throws: ``TunerError`` that names the key.
   func validate() throws(TunerError)
+  /// Turns the texts among the settings into tokens, before a new adapter is installed.
+  ///
+  /// - Parameters:
+  ///   - tokenizer: the model's.
+  ///   - model: the model's name or path.
+  mutating func prepare(tokenizer: any Tokenizer, of model: String)
   /// Puts a new adapter into `model`, which is frozen.
   ///
   /// - Throws: ``TunerError`` where settings are out of range or no module matches; the model is as before then.
@@ -38,6 +46,11 @@ extension TuningMethod {
   public var name: String { Self.name }
   /// Its name in PEFT's files.
   public var peftType: String? { Self.peftType }
+  /// 2e-4.
+  public var learningRate: Double { 2e-4 }
+
+  /// No texts.
+  public mutating func prepare(tokenizer: any Tokenizer, of model: String) {}
 
   /// Nothing to check.
   public func validate() throws(TunerError) {}

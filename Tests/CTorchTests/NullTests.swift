@@ -46,7 +46,8 @@ import Testing
     ("split", { ct_split(none, [1], 1, 0, $1) }), ("dropout", { ct_dropout(none, 0.5, $1) }),
     ("rotary", { ct_rotary($0, none, $0, $1) }),
     ("swiglu", { ct_swiglu($0, none, $1) }), ("attention", { ct_attention($0, none, $0, none, false, 0, 1, $1) }),
-    ("segment_attention", { ct_segment_attention($0, $0, none, [1], 1, 0, 0, 1, $1) }),
+    ("segment_attention", { ct_segment_attention($0, $0, none, [1], nil, 1, 0, 0, 1, $1) }),
+    ("lstm", { ct_bidirectional_lstm(none, nil, 0, 1, 0, $1) }),
     ("linear_cross_entropy", { ct_linear_cross_entropy($0, $0, none, none, 8, $1) }),
     ("token_log_probs", { ct_token_log_probs($0, none, $1) }), ("detach", { ct_detach(none, $1) }),
   ]

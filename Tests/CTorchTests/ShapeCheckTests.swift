@@ -94,6 +94,28 @@ import Testing
     }
   }
 
+  @Test func lstmsThatDoNotFit() {
+    // One layer of two states over three features, both ways.
+    with(zeros([4, 3]), zeros([8, 3]), zeros([8, 2]), zeros([8]), zeros([])) { operands in
+      let (x, input, hidden, bias, number) = (operands[0], operands[1], operands[2], operands[3], operands[4])
+      let whole = [input, hidden, bias, bias, input, hidden, bias, bias]
+      var out = ct_tensor()
+      #expect(ct_bidirectional_lstm(x, whole, 8, 1, 0, &out) == CT_OK)
+      ct_tensor_free(out)
+      let cases: [(x: ct_tensor, weights: [ct_tensor], layers: Int64, dropout: Double)] = [
+        (x, Array(whole.dropLast()), 1, 0), (x, whole, 2, 0), (x, whole, 0, 0), (x, whole, -1, 0), (bias, whole, 1, 0),
+        (input, whole, 1, 1), (x, Array(repeating: bias, count: 8), 1, 0), (x, Array(repeating: number, count: 8), 1, 0),
+        (hidden, whole, 1, 0), (x, Array(repeating: hidden, count: 8), 1, 0),
+      ]
+      for (index, item) in cases.enumerated() {
+        out = untouched
+        let status = ct_bidirectional_lstm(item.x, item.weights, Int64(item.weights.count), item.layers, item.dropout, &out)
+        #expect(status == CT_INVALID_ARGUMENT, "case \(index)")
+        #expect(out.ctx == untouched.ctx)
+      }
+    }
+  }
+
   @Test(arguments: [true, false]) func segmentsThatDoNotFit(fused: Bool) {
     let before = ct_fused_kernels()
     ct_set_fused_kernels(fused)
@@ -109,15 +131,23 @@ import Testing
       with(zeros(q), zeros(k)) { operands in
         var out = untouched
         let status = ct_segment_attention(
-          operands[0], operands[1], operands[1], lengths, Int64(lengths.count), window, 0, 1, &out)
+          operands[0], operands[1], operands[1], lengths, nil, Int64(lengths.count), window, 0, 1, &out)
         #expect(status == CT_INVALID_ARGUMENT, "\(q), \(k), \(lengths), \(window)")
         #expect(out.ctx == untouched.ctx)
       }
     }
     with(zeros([0, 2, 8])) { operands in
       var out = ct_tensor()
-      #expect(ct_segment_attention(operands[0], operands[0], operands[0], nil, 0, 0, 0, 1, &out) == CT_OK, "an empty row")
+      #expect(ct_segment_attention(operands[0], operands[0], operands[0], nil, nil, 0, 0, 0, 1, &out) == CT_OK, "an empty row")
       ct_tensor_free(out)
+    }
+    for before in [[-1, 1], [0, 1], [1, 2], [.max, 3], [3, 0]] as [[Int64]] {
+      with(zeros([4, 2, 8]), zeros([6, 2, 8])) { operands in
+        var out = untouched
+        let status = ct_segment_attention(operands[0], operands[1], operands[1], [1, 3], before, 2, 0, 0, 1, &out)
+        #expect(status == CT_INVALID_ARGUMENT, "keys before: \(before)")
+        #expect(out.ctx == untouched.ctx)
+      }
     }
   }
 

@@ -124,7 +124,8 @@ import Torch
     let all = try heads(rows: 1, tokens: 9)
     let input = try ModelInput(rows: [[Int32](repeating: 1, count: 9)])
     let windows = [nil, 3, nil, 5] as [Int?]
-    let plans = try AttentionPlans(input, windows: windows)
+    let pass = try DecoderPass(input, embedding: try Embedding(2, 4), prompts: SoftPrompts(), layers: windows.count)
+    let plans = try AttentionPlans(pass, windows: windows)
     for (layer, window) in windows.enumerated() {
       let alone = try AttentionPlan(.causal, queries: 9, past: 0, window: window)
       let expected = try alone.attend(all.q, all.k, all.v, scale: scale)

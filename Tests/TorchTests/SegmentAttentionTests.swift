@@ -11,7 +11,10 @@ import Torch
     var size = 8
     var lengths = [5, 1, 7]
     var window: Int?
-    var testDescription: String { "\(heads)/\(keyHeads) heads of \(size), \(lengths), window \(window ?? 0)" }
+    /// Keys before each segment.
+    var before: [Int] = []
+    func before(_ segment: Int) -> Int { before.isEmpty ? 0 : before[segment] }
+    var testDescription: String { "\(heads)/\(keyHeads) heads of \(size), \(before) + \(lengths), window \(window ?? 0)" }
   }
 
   static let cases = [
@@ -19,38 +22,44 @@ import Torch
     Case(size: 3), Case(size: 17), Case(heads: 2, keyHeads: 1, size: 80, lengths: [33, 2]), Case(size: 577, lengths: [3, 1]),
     Case(window: 3), Case(lengths: [9, 2, 1, 3], window: 1), Case(heads: 6, keyHeads: 2, lengths: [12], window: 5),
     Case(lengths: [4, 3], window: 100), Case(heads: 2, keyHeads: 2, size: 64, lengths: [130, 70]),
+    Case(before: [3, 3, 3]), Case(heads: 3, keyHeads: 1, lengths: [40, 2, 9], before: [20, 0, 33]),
+    Case(lengths: [9, 2, 12], window: 4, before: [3, 5, 1]), Case(size: 64, lengths: [1, 70], window: 50, before: [40, 40]),
+    Case(heads: 1, keyHeads: 1, size: 80, lengths: [1], before: [1]),
   ]
 
   /// The definition, in float32: no kernel of anyone's but matmul and softmax.
   private static func reference(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ setting: Case, scale: Double) throws -> Tensor {
     var rows: [Tensor] = []
-    var start = 0
-    for length in setting.lengths {
-      let span = start..<start + length
-      let place = try Tensor.arange(to: Double(length))
-      let distance = try place.unsqueezed(1) - (try place.unsqueezed(0))
-      let hidden = try (try distance .< 0).or(try distance .>= Double(setting.window ?? length))
+    var (start, keyStart) = (0, 0)
+    for (segment, length) in setting.lengths.enumerated() {
+      let before = setting.before(segment)
+      let (span, keySpan) = (start..<start + length, keyStart..<keyStart + before + length)
+      let places = try Tensor.arange(to: Double(before + length))
+      let distance = try places.narrowed(0, before..<before + length).unsqueezed(1) - (try places.unsqueezed(0))
+      let hidden = try (try distance .< 0).or(try distance .>= Double(setting.window ?? before + length))
       var heads: [Tensor] = []
       for head in 0..<setting.heads {
         let shared = head / (setting.heads / setting.keyHeads)
         let query = try q.narrowed(0, span).selected(1, head).to(.float32)
-        let key = try k.narrowed(0, span).selected(1, shared).to(.float32)
-        let value = try v.narrowed(0, span).selected(1, shared).to(.float32)
+        let key = try k.narrowed(0, keySpan).selected(1, shared).to(.float32)
+        let value = try v.narrowed(0, keySpan).selected(1, shared).to(.float32)
         let scores = try (try query.matmul(try key.transposed())) * scale
         heads.append(try scores.masked(by: hidden, fill: -.infinity).softmax().matmul(value))
       }
       rows.append(try Tensor.stacked(heads, 1))
       start += length
+      keyStart += before + length
     }
     return try Tensor.concatenated(rows, 0)
   }
 
   private func inputs(_ setting: Case, dtype: DType) throws -> [Tensor] {
     let tokens = setting.lengths.reduce(0, +)
+    let keys = tokens + setting.before.reduce(0, +)
     return [
       try .pattern([tokens, setting.heads, setting.size], scale: 2, dtype: dtype),
-      try .pattern([tokens, setting.keyHeads, setting.size], seed: 1, scale: 2, dtype: dtype),
-      try .pattern([tokens, setting.keyHeads, setting.size], seed: 2, dtype: dtype),
+      try .pattern([keys, setting.keyHeads, setting.size], seed: 1, scale: 2, dtype: dtype),
+      try .pattern([keys, setting.keyHeads, setting.size], seed: 2, dtype: dtype),
     ]
   }
 
@@ -78,7 +87,8 @@ import Torch
     for fused in [true, false] {
       let actual = try withFusedKernels(fused) {
         try differentiate(inputs) {
-          try Tensor.segmentAttention($0[0], $0[1], $0[2], lengths: setting.lengths, window: setting.window, scale: scale)
+          try Tensor.segmentAttention(
+            $0[0], $0[1], $0[2], lengths: setting.lengths, before: setting.before, window: setting.window, scale: scale)
         }
       }
       #expect(actual.value.dtype == dtype)

@@ -33,7 +33,7 @@ struct MethodRow: Sendable {
     return settings
   }
 
-  static var all: [MethodRow] { low + others }
+  static var all: [MethodRow] { low + others + prompts }
 
   private static var low: [MethodRow] {
     var adalora = AdaLoRAConfiguration()

@@ -12,9 +12,10 @@ CT_API ct_status ct_attention(ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor m
 
 /// Causal attention inside each segment of one flat row; nothing crosses from one segment to the next.
 ///
-/// q [T, H, D]; k, v [T, Hk, D]; `lengths` sum to T; `window` > 0 lets a token see itself and the `window − 1` before it.
-/// out [T, H, D].
-CT_API ct_status ct_segment_attention(ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *lengths, int64_t count,
-                                      int64_t window, double dropout, double scale, ct_tensor *out);
+/// q [T, H, D]; k, v [T + Σ before, Hk, D]; `lengths` sum to T. `before` [count] says how many keys that have no query stand before
+/// those of each segment and are seen by all its tokens; null for none. `window` > 0 lets a token see itself and the `window − 1`
+/// keys before it. out [T, H, D].
+CT_API ct_status ct_segment_attention(ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *lengths, const int64_t *before,
+                                      int64_t count, int64_t window, double dropout, double scale, ct_tensor *out);
 
 #endif

@@ -20,4 +20,10 @@ CT_API ct_status ct_rotary(ct_tensor x, ct_tensor cos, ct_tensor sin, ct_tensor 
 /// silu(gate) · up.
 CT_API ct_status ct_swiglu(ct_tensor gate, ct_tensor up, ct_tensor *out);
 
+/// The states of a bidirectional LSTM that starts from zeros: x [n, d] → [n, 2·h], forward beside backward. `weights` holds, for each
+/// of `layers` layers and first forward, then backward: input [4h, ..], hidden [4h, h], and the two biases [4h]. `dropout` is that
+/// between layers.
+CT_API ct_status ct_bidirectional_lstm(ct_tensor x, const ct_tensor *weights, int64_t count, int64_t layers, double dropout,
+                                       ct_tensor *out);
+
 #endif

@@ -1,6 +1,6 @@
 /// One row of tokens for one forward pass: samples one after the other, without padding.
 ///
-/// With T tokens and S samples, `tokens`, `labels` and `positions` are [T], `segmentLengths` and `samples` are [S]. Segments must not
+/// With T tokens and S samples, `tokens`, `labels` and `positions` are [T], `segmentLengths`, `samples` and `sources` are [S]. Segments must not
 /// attend to each other. Labels stand at their own token: the loss compares the prediction at t with `labels[t + 1]` inside a segment.
 public struct Batch: Sendable, Hashable {
   /// The label of a token that is not learnt.
@@ -17,6 +17,9 @@ public struct Batch: Sendable, Hashable {
   /// Which sample each segment is: an index into the loader's samples, [S].
   public var samples: [Int]
 
+  /// Which of the data set's sources each segment came from, [S].
+  public var sources: [Int]
+
   /// The samples at `indices` of `all`, in that order.
   public init(_ indices: [Int], of all: [EncodedSample]) {
     let chosen = indices.map { all[$0] }
@@ -25,6 +28,7 @@ public struct Batch: Sendable, Hashable {
     positions = chosen.flatMap { sample in sample.ids.indices.map { Int32($0) } }
     segmentLengths = chosen.map(\.ids.count)
     samples = indices
+    sources = chosen.map(\.source)
   }
 
   /// T.

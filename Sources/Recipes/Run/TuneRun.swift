@@ -99,6 +99,7 @@ public final class TuneRun {
     let model = try loaded ?? LoadedModel(recipe.model, options: recipe.train.model, store: store)
     try RandomState.seed(recipe.train.options.seed)
     let adapter = try install(in: model)
+    try checkRoom(for: data, in: model.model)
     guard let objective = Objectives.make(recipe.objective) else {
       throw RecipeError("there is no objective “\(recipe.objective)”")
     }
@@ -147,10 +148,24 @@ public final class TuneRun {
   }
 
   private func install(in model: LoadedModel) throws -> Adapter {
-    guard let folder = recipe.method.initFrom else { return try model.adapters.add(recipe.method.settings) }
+    guard let folder = recipe.method.initFrom else {
+      var method = recipe.method.settings
+      method.prepare(tokenizer: model.text.tokenizer, of: recipe.model)
+      return try model.adapters.add(method)
+    }
     let url = URL(filePath: folder)
     if !anyBase { try model.weights.refuseOtherBase(ofAdapterIn: url) }
     return try AdapterFolder.load(url, into: model.adapters)
+  }
+
+  /// Refuses samples that the context has no room for beside the virtual tokens before them.
+  private func checkRoom(for data: RunData, in model: any CausalLM) throws(RecipeError) {
+    let virtual = model.prompts.count
+    let samples = data.training.samples + (data.evaluation?.samples ?? [])
+    guard virtual > 0, let longest = samples.map(\.ids.count).max(), longest > model.tokenLimit else { return }
+    throw RecipeError(
+      "the longest sample has \(longest) tokens, and with \(virtual) virtual tokens before it the model's context of "
+        + "\(model.shape.contextLength) has room for \(model.tokenLimit): lower data.max_length, or method.num_virtual_tokens")
   }
 
   private func loader(_ dataset: EncodedDataset) throws -> DataLoader {

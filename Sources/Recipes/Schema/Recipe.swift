@@ -68,6 +68,7 @@ public struct Recipe: Sendable {
       try objective.finish()
     }
     if let train { self.train = try TrainRecipe(train) }
+    if train?.has("learning_rate") != true { self.train.options.learningRate = self.method.settings.learningRate }
     guard let train, !evaluates else { return }
     for key in ["eval_every", "early_stopping", "load_best_at_end"] where train.has(key) {
       throw train.error(key, "needs evaluation data: give data.eval or data.eval_split")

@@ -51,7 +51,7 @@ struct ChatSession {
     let asked = turns + [Message(role: "user", content: text)]
     let before = messages.count - turns.count
     let tokens = try loaded.text.encode(messages.prefix(before) + asked)
-    let limit = loaded.model.shape.contextLength
+    let limit = loaded.model.tokenLimit
     guard tokens.count < limit else {
       throw CommandError(
         "the conversation has \(tokens.count) tokens, and the model's context of \(limit) leaves no room for an answer; "

@@ -111,7 +111,7 @@ struct Generate: ParsableCommand {
       tokens = loaded.text.tokenizer.encode(prompt, addSpecialTokens: true)
     }
     guard !tokens.isEmpty else { throw CommandError("the prompt is empty, and this model puts nothing before it; give it text") }
-    let limit = loaded.model.shape.contextLength
+    let limit = loaded.model.tokenLimit
     guard tokens.count < limit else {
       throw CommandError(
         "the prompt has \(tokens.count) tokens, and the model's context of \(limit) leaves no room for an answer")

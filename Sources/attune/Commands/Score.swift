@@ -70,7 +70,7 @@ struct Score: ParsableCommand {
   private func check(_ rows: [ScoreRow], against model: any CausalLM) throws {
     let problems = rows.compactMap { row -> String? in
       guard !row.tokens.isEmpty else { return nil }
-      do throws(GenerationError) { try model.check(row.tokens, index: 0, limit: model.shape.contextLength) } catch {
+      do throws(GenerationError) { try model.check(row.tokens, index: 0, limit: model.tokenLimit) } catch {
         if case .row(_, let problem) = error { return "\(row.place): \(problem)" }
         return "\(row.place): \(error)"
       }

@@ -27,6 +27,14 @@ struct ModelArguments: ParsableArguments {
   @Flag(help: "Apply adapters to this model even if they were trained on another.")
   var anyBase = false
 
+  @Option(
+    help: ArgumentHelp("The task that an adapter of several prompts is used for, numbered from 0.", valueName: "n"))
+  var task = 0
+
+  func validate() throws {
+    if task < 0 { throw ValidationError("--task must be a number from 0, not \(task)") }
+  }
+
   /// Loads the model and its adapters, and says how long that took.
   func load(_ machine: MachineArguments, quantization: Quantization? = nil) throws -> LoadedModel {
     let start = ContinuousClock.now
@@ -34,6 +42,7 @@ struct ModelArguments: ParsableArguments {
     options.quantization = quantization
     let model = try LoadedModel(model.name, options: options)
     try model.load(weighted: adapter, anyBase: anyBase)
+    model.model.prompts.task = task
     Log.loaded(model.weights, since: start)
     try noteOtherBases()
     return model
@@ -44,6 +53,7 @@ struct ModelArguments: ParsableArguments {
     let start = ContinuousClock.now
     let weights = try ModelWeights(ModelStore.standard.resolve(model.name), options: machine.options)
     try weights.load(weighted: adapter, anyBase: anyBase)
+    weights.model.prompts.task = task
     Log.loaded(weights, since: start)
     try noteOtherBases()
     return weights
