@@ -9,7 +9,7 @@ SHELL_SCRIPTS := $(shell grep -ls 'env bash$$' Scripts/* .ci/run)
 # CUDA. With the link's target in the environment it is evaluated again when that changes.
 export ATTUNE_LIBTORCH = $(shell readlink -f .libtorch)
 
-.PHONY: help bootstrap quickstart build debug test test-light test-bench bench bench-table lint format imports goldens docs clean
+.PHONY: help bootstrap quickstart build debug test test-light test-bench bench bench-methods bench-table lint format imports goldens docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,12 @@ bench: build $(if $(PEER_PYTHON),,.venv-bench/installed) ## measure Attune again
 	@Scripts/fetch-data instructions
 	Benchmarks/run
 
+bench-methods: build ## tune by every method on the quickstart's data, and write the table of docs/methods.md
+	@Scripts/fetch-model
+	@Scripts/fetch-data sentiment
+	Benchmarks/methods run
+	Benchmarks/methods table
+
 bench-table: ## write the table of docs/performance.md from runs/bench/results.json
 	Benchmarks/table
 
@@ -69,7 +75,7 @@ imports: bootstrap ## build everything, tests included, with undeclared imports 
 
 # In this order: later scripts read what earlier ones wrote. dataset_samples.py and mlx_adapters.py are not among them: they
 # need TRL and LLaMA-Factory, and mlx-lm, which pin other versions, in environments of their own.
-GOLDENS := models layers adapters combine training methods gguf_files checkpoints tokenizer_cases command_line soft_prompts \
+GOLDENS := models layers adapters combine training methods gguf_files checkpoints tokenizer_cases command_line soft_prompts new_tokens \
 	template_snippets templates generation evaluation
 
 goldens: .venv-goldens/installed ## write the golden files anew, with the reference implementations

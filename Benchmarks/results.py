@@ -21,6 +21,13 @@ def save(results, path):
     os.replace(temporary, path)
 
 
+def inserted(page, table, begin, end):
+    """`page` with `table` between its markers."""
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise SystemExit(f"the page must hold one {begin} and after it one {end}")
+    return page[: page.index(begin) + len(begin)] + "\n" + table + page[page.index(end) :]
+
+
 def ratios(pairs, key):
     """Attune's figure over the peer's, for each pair."""
     return [pair["attune"][key] / pair["peer"][key] for pair in pairs]

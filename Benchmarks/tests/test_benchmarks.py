@@ -52,14 +52,14 @@ class Table(unittest.TestCase):
 
     def test_it_goes_between_the_markers_and_nothing_else_changes(self):
         page = f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n"
-        self.assertEqual(table.inserted(page, "new\n"), f"before\n{table.BEGIN}\nnew\n{table.END}\nafter\n")
+        self.assertEqual(results.inserted(page, "new\n", table.BEGIN, table.END), f"before\n{table.BEGIN}\nnew\n{table.END}\nafter\n")
         for damaged in ("no markers", table.END + table.BEGIN, page + page):
             with self.assertRaises(SystemExit):
-                table.inserted(damaged, "new\n")
+                results.inserted(damaged, "new\n", table.BEGIN, table.END)
 
     def test_the_page_has_the_markers(self):
         page = (FOLDER.parent.parent / "docs/performance.md").read_text(encoding="utf-8")
-        self.assertIn("new\n", table.inserted(page, "new\n"))
+        self.assertIn("new\n", results.inserted(page, "new\n", table.BEGIN, table.END))
 
     def test_no_rows_are_no_table(self):
         with self.assertRaises(SystemExit):

@@ -3,6 +3,7 @@
 Usage: peft_loads_ours.py BASE ADAPTER EXPECTED
   BASE      Hugging Face folder of the base model
   ADAPTER   folder with adapter_config.json and adapter_model.safetensors, written by Attune
+            a tokenizer in it with more tokens than the base has rows makes the base's table grow, as users of peft do
   EXPECTED  what Attune computed with the adapter on, in float32: the output of `attune score --adapter ADAPTER --dtype f32`
             (.jsonl), or a safetensors file with input_ids [B, S] int64 and logits [B, S, V] float32; attention_mask [B, S] int64
             is used where present
@@ -25,7 +26,7 @@ import torch
 from peft import PeftConfig, PeftModel, PeftType, get_peft_model, get_peft_model_state_dict
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 TOLERANCE = 1e-4
 warnings.filterwarnings("ignore")
@@ -35,8 +36,13 @@ def fail(message: str) -> None:
     raise SystemExit(f"FAILED: {message}")
 
 
-def load_base(folder: Path) -> PreTrainedModel:
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+def load_base(folder: Path, adapter: Path) -> PreTrainedModel:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    if (adapter / "tokenizer.json").is_file():
+        size = len(AutoTokenizer.from_pretrained(adapter))
+        if size > model.get_input_embeddings().weight.shape[0]:
+            model.resize_token_embeddings(size, mean_resizing=False)
+    return model
 
 
 def check_config(adapter: Path) -> None:
@@ -52,7 +58,7 @@ def check_config(adapter: Path) -> None:
 
 def check_keys(base: Path, adapter: Path) -> None:
     """The tensors of the file are exactly those that peft would save for this configuration, with the same shapes."""
-    model = get_peft_model(load_base(base), PeftConfig.from_pretrained(adapter))
+    model = get_peft_model(load_base(base, adapter), PeftConfig.from_pretrained(adapter))
     # peft saves the base's own token table or head along with an adapter of it, and loads adapters without them.
     state = {key: value for key, value in get_peft_model_state_dict(model).items() if not key.endswith(".base_layer.weight")}
     wanted = {key: tuple(value.shape) for key, value in state.items()}
@@ -76,7 +82,7 @@ def tasks(model: PeftModel, rows: int) -> dict[str, torch.Tensor]:
 
 
 def check_logits(base: Path, adapter: Path, expected: dict[str, torch.Tensor]) -> None:
-    model = PeftModel.from_pretrained(load_base(base), adapter).eval()
+    model = PeftModel.from_pretrained(load_base(base, adapter), adapter).eval()
     mask = expected.get("attention_mask")
     with torch.no_grad():
         logits = model(input_ids=expected["input_ids"], attention_mask=mask, **tasks(model, len(expected["input_ids"]))).logits
@@ -99,7 +105,7 @@ def check_logits(base: Path, adapter: Path, expected: dict[str, torch.Tensor]) -
 
 def check_scores(base: Path, adapter: Path, lines: list[dict]) -> None:
     """Compares the log-probabilities of the tokens of each line."""
-    model = PeftModel.from_pretrained(load_base(base), adapter).eval()
+    model = PeftModel.from_pretrained(load_base(base, adapter), adapter).eval()
 
     def scores(tokens: list[int], adapted: bool = True) -> torch.Tensor:
         with torch.no_grad():

@@ -18,22 +18,23 @@ public final class GPT2: Module, CausalLM {
   @Child("transformer") private var transformer: GPT2Stack
   /// The projection onto the vocabulary.
   @Projected("lm_head") public var head: any Projection
-  /// The sizes callers ask for.
-  public let shape: ModelShape
+  private let sizes: ModelShape
   /// Whether head and token table are one.
   public let isTied: Bool
 
   init(_ configuration: Configuration) throws(TorchError) {
-    shape = configuration.shape
+    sizes = configuration.shape
     isTied = configuration.isTied
     let stack = try GPT2Stack(configuration)
     super.init()
     transformer = stack
     head =
       isTied
-      ? Linear(weight: stack.tokens.weight, bias: nil) : try Linear(shape.hiddenSize, shape.vocabularySize, bias: false)
+      ? Linear(weight: stack.tokens.weight, bias: nil) : try Linear(sizes.hiddenSize, sizes.vocabularySize, bias: false)
   }
 
+  /// The sizes callers ask for.
+  public var shape: ModelShape { sizes.withVocabulary(of: embedding) }
   /// The token table.
   public var embedding: Embedding { transformer.tokens }
 

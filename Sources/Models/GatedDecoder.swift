@@ -98,7 +98,7 @@ public final class GatedDecoder: Module, CausalLM {
   }
 
   /// The sizes callers ask for.
-  public var shape: ModelShape { configuration.shape }
+  public var shape: ModelShape { configuration.shape.withVocabulary(of: embedding) }
   /// The token table.
   public var embedding: Embedding { model.embedding }
   /// Whether head and token table are one.

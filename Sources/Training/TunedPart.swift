@@ -29,17 +29,23 @@ public struct TunedAdapter: TunedPart {
   private let base: String
   private let record: AdapterRecord
   private let anyBase: Bool
+  private let writeBeside: (URL) throws -> Void
 
   /// - Parameters:
   ///   - adapter: the adapter being tuned.
   ///   - base: `base_model_name_or_path` in its files.
   ///   - record: what is noted of it beside them.
   ///   - anyBase: restore also what was saved with another base.
-  public init(_ adapter: Adapter, base: String, record: AdapterRecord = AdapterRecord(), anyBase: Bool = false) {
+  ///   - writeBeside: writes what else belongs into its folder.
+  public init(
+    _ adapter: Adapter, base: String, record: AdapterRecord = AdapterRecord(), anyBase: Bool = false,
+    writeBeside: @escaping (URL) throws -> Void = { _ in }
+  ) {
     self.adapter = adapter
     self.base = base
     self.record = record
     self.anyBase = anyBase
+    self.writeBeside = writeBeside
   }
 
   /// Everything the adapter trains.
@@ -54,6 +60,7 @@ public struct TunedAdapter: TunedPart {
   /// Writes PEFT's two files, a third where they do not hold everything, and the record beside them.
   public func save(to folder: URL) throws {
     try AdapterFolder.save(adapter, base: base, to: folder)
+    try writeBeside(folder)
     try record.write(to: folder)
   }
 

@@ -38,8 +38,13 @@ extension Adapter {
   ///   - base: `base_model_name_or_path` in an adapter's files.
   ///   - record: what is noted of an adapter beside them.
   ///   - anyBase: restore also an adapter that was saved with another base.
-  public func tunedPart(base: String, record: AdapterRecord = AdapterRecord(), anyBase: Bool = false) -> any TunedPart {
+  ///   - writeBeside: writes what else belongs into an adapter's folder.
+  public func tunedPart(
+    base: String, record: AdapterRecord = AdapterRecord(), anyBase: Bool = false,
+    writeBeside: @escaping (URL) throws -> Void = { _ in }
+  ) -> any TunedPart {
     configuration.peftType == nil
-      ? TunedWeights(self) : TunedAdapter(self, base: base, record: record, anyBase: anyBase)
+      ? TunedWeights(self)
+      : TunedAdapter(self, base: base, record: record, anyBase: anyBase, writeBeside: writeBeside)
   }
 }

@@ -54,6 +54,13 @@ public struct FullConfiguration: TuningMethod, Hashable {
     return places
   }
 
+  /// Their rows are the model's own: trained where the token table is.
+  public func train(newTokens: [Int], hasOwnHead: Bool) throws(TunerError) {
+    let tables = ["all", "embed_tokens", "wte"]
+    guard !trainable.contains(where: tables.contains) else { return }
+    throw TunerError("trainable: there are new tokens, and the token table is frozen; add embed_tokens (wte in GPT-2)")
+  }
+
   private func nothing(for entry: String, _ paths: [String]) -> TunerError {
     var leaves: [String] = []
     for leaf in paths.map({ $0.split(separator: ".").suffix(2).joined(separator: ".") }) where !leaves.contains(leaf) {

@@ -26,6 +26,13 @@ public protocol TuningMethod: Sendable {
   ///   - tokenizer: the model's.
   ///   - model: the model's name or path.
   mutating func prepare(tokenizer: any Tokenizer, of model: String)
+  /// Takes the rows of tokens that the vocabulary was grown by among what is trained.
+  ///
+  /// - Parameters:
+  ///   - newTokens: the tokens.
+  ///   - hasOwnHead: whether the head is a matrix of its own and no token table.
+  /// - Throws: ``TunerError`` where the method cannot train rows of tokens.
+  mutating func train(newTokens: [Int], hasOwnHead: Bool) throws(TunerError)
   /// Puts a new adapter into `model`, which is frozen.
   ///
   /// - Throws: ``TunerError`` where settings are out of range or no module matches; the model is as before then.
@@ -51,6 +58,12 @@ extension TuningMethod {
 
   /// No texts.
   public mutating func prepare(tokenizer: any Tokenizer, of model: String) {}
+
+  /// Refuses them.
+  public mutating func train(newTokens: [Int], hasOwnHead: Bool) throws(TunerError) {
+    throw TunerError(
+      "“\(name)” cannot train the rows of new tokens, which would stay as they start; lora and trainable_tokens can, and full")
+  }
 
   /// Nothing to check.
   public func validate() throws(TunerError) {}

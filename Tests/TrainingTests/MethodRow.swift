@@ -59,7 +59,7 @@ struct MethodRow: Sendable {
     var lokr = LoKrConfiguration()
     (lokr.r, lokr.alpha, lokr.decomposesBoth) = (2, 4, true)
     var tokens = TrainableTokensConfiguration()
-    tokens.tokens = [5, 9, 11, 40]
+    tokens.tokens = TokenIndices(table: [5, 9, 11, 40])
     return [
       MethodRow(name: "loha", settings: loha), MethodRow(name: "lokr", settings: lokr),
       MethodRow(name: "ia3", settings: IA3Configuration(), rate: 5e-2),

@@ -24,6 +24,16 @@ public struct TokenizerFiles: Sendable {
   /// The chat template to use where none is asked for by name.
   public var chatTemplate: String? { chatTemplates["default"] ?? (chatTemplates.count == 1 ? chatTemplates.values.first : nil) }
 
+  /// The name of the file with the vocabulary in a folder.
+  public static let tokenizerName = "tokenizer.json"
+
+  /// A tokenizer by its parts.
+  public init(
+    path: String, tokenizerJSON: [UInt8], config: JSON?, chatTemplates: OrderedDictionary<String, String>
+  ) {
+    (self.path, vocabulary, self.config, self.chatTemplates) = (path, .tokenizerJSON(tokenizerJSON), config, chatTemplates)
+  }
+
   /// The most bytes of a `tokenizer.json`. The largest in use have about 40 million.
   private static let byteLimit = 1 << 29
 
@@ -38,17 +48,23 @@ public struct TokenizerFiles: Sendable {
       vocabulary = .gguf(file.metadata)
       config = nil
       chatTemplates = try TokenizerFiles.templates(file.metadata)
-    case .folder(let url):
-      let folder = ModelFolder(url: url)
-      path = url.path
-      vocabulary = .tokenizerJSON(try TokenizerFiles.tokenizerJSON(folder))
-      config = try folder.object("tokenizer_config.json")
-      chatTemplates = try TokenizerFiles.templates(folder, config: config)
+    case .folder(let url): try self.init(folder: url)
     }
   }
 
+  /// Reads the tokenizer of a folder, whatever else that holds: a model, or an adapter.
+  ///
+  /// - Throws: ``CheckpointError`` where there is none or a part of it is damaged.
+  public init(folder url: URL) throws(CheckpointError) {
+    let folder = ModelFolder(url: url)
+    path = url.path
+    vocabulary = .tokenizerJSON(try TokenizerFiles.tokenizerJSON(folder))
+    config = try folder.object("tokenizer_config.json")
+    chatTemplates = try TokenizerFiles.templates(folder, config: config)
+  }
+
   private static func tokenizerJSON(_ folder: ModelFolder) throws(CheckpointError) -> [UInt8] {
-    guard let url = folder.file("tokenizer.json") else {
+    guard let url = folder.file(tokenizerName) else {
       throw CheckpointError(
         .missing, at: folder.url.path, "has no tokenizer.json; \(folder.listing)",
         remedy: "transformers writes one: `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)`")

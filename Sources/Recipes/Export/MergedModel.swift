@@ -78,10 +78,11 @@ public struct MergedModel {
     say("reading \(source.path)")
     let files = try ModelFiles(source)
     let dtype = dtype ?? Self.storedDType(files.weights)
-    let (expected, model) = try merged(options, say: say)
+    let (expected, weights) = try merged(options, say: say)
     say("writing \(folder.path)")
-    let export = ModelExport(source: source, files: files, dtype: dtype, shardByteLimit: shardByteLimit)
-    let (written, notes) = try export.write(model, to: folder)
+    let export = ModelExport(
+      source: source, files: files, dtype: dtype, vocabulary: weights.vocabulary, shardByteLimit: shardByteLimit)
+    let (written, notes) = try export.write(weights.model, to: folder)
     say("reading it back")
     let check = try check(folder, against: expected, options: options)
     guard dtype != .float32 || check.maxDifference <= 1e-3 * (1 + check.maxScore) else {
@@ -92,13 +93,13 @@ public struct MergedModel {
   }
 
   /// The model after merging, and the scores it has to give.
-  private func merged(_ options: ModelOptions, say: (String) -> Void) throws -> (scores: [Float], model: any CausalLM) {
+  private func merged(_ options: ModelOptions, say: (String) -> Void) throws -> (scores: [Float], weights: ModelWeights) {
     let weights = try ModelWeights(source, options: options)
     try weights.load(weighted: adapters, anyBase: anyBase)
     let expected = try scores(weights.model)
     say(adapters.isEmpty ? "no adapters to merge" : "merging \(weights.adapters.active.joined(separator: ", "))")
     try weights.adapters.mergeAndUnload()
-    return (expected, weights.model)
+    return (expected, weights)
   }
 
   private func check(_ folder: URL, against expected: [Float], options: ModelOptions) throws -> Check {

@@ -8,10 +8,14 @@ struct ModelCompanions {
   let source: URL
   /// The model in `source`; nil for a folder that holds none.
   let files: ModelFiles?
+  /// The vocabulary where it has grown beyond that of the source.
+  let vocabulary: GrownVocabulary?
   /// What could not be written and why.
   private(set) var notes: [String] = []
 
-  init(source: URL, files: ModelFiles?) { (self.source, self.files) = (source, files) }
+  init(source: URL, files: ModelFiles?, vocabulary: GrownVocabulary? = nil) {
+    (self.source, self.files, self.vocabulary) = (source, files, vocabulary)
+  }
 
   /// Files of a Hugging Face folder that go along unchanged.
   private static let names = [
@@ -25,7 +29,13 @@ struct ModelCompanions {
   mutating func write(to folder: URL) throws -> [String] {
     var isFolder: ObjCBool = false
     _ = FileManager.default.fileExists(atPath: source.path, isDirectory: &isFolder)
-    return isFolder.boolValue ? try copy(to: folder) : try convert(to: folder)
+    let written = isFolder.boolValue ? try copy(to: folder) : try convert(to: folder)
+    guard let vocabulary else { return written }
+    // The grown tokenizer takes the place of the source's; older files of it would say less.
+    for name in ["added_tokens.json", "special_tokens_map.json"] {
+      try? FileManager.default.removeItem(at: folder.appending(path: name))
+    }
+    return written + (try vocabulary.write(to: folder)).filter { !written.contains($0) }
   }
 
   private func copy(to folder: URL) throws -> [String] {

@@ -13,6 +13,8 @@ struct ModelExport {
   let files: ModelFiles
   /// The element type to write.
   let dtype: DType
+  /// The vocabulary where it has grown beyond that of the source.
+  var vocabulary: GrownVocabulary?
   /// The most bytes of tensors in one file; a larger tensor gets a file of its own.
   var shardByteLimit = Safetensors.defaultShardByteLimit
 
@@ -31,15 +33,16 @@ struct ModelExport {
     var written = try Safetensors.write(
       tensors.map { path, _, value in PendingTensor(path, shape: value.shape, dtype: dtype) { try value.to(dtype) } },
       inFolder: folder, shardByteLimit: shardByteLimit)
-    var companions = ModelCompanions(source: source, files: files)
+    var companions = ModelCompanions(source: source, files: files, vocabulary: vocabulary)
     written += try companions.write(to: folder)
-    try AtomicFile.write(configJSON(isTied: isTied).text(.pretty) + "\n", to: config)
+    try AtomicFile.write(configJSON(of: model, isTied: isTied).text(.pretty) + "\n", to: config)
     return (written + ["config.json"], companions.notes)
   }
 
   /// The configuration of the result.
-  private func configJSON(isTied: Bool) -> JSON {
+  private func configJSON(of model: any CausalLM, isTied: Bool) -> JSON {
     var members = files.config.object ?? [:]
+    members["vocab_size"] = .int(model.shape.vocabularySize)
     members.removeValue(forKey: "quantization_config")
     members["dtype"] = .string(dtype.rawValue)
     // transformers before 5 reads this name.

@@ -9,7 +9,8 @@ public final class LoadedModel {
   /// Weights and adapters.
   public let weights: ModelWeights
   /// Tokenizer and templates.
-  public let text: TextSide
+  public var text: TextSide { weights.vocabulary?.text ?? fileText }
+  private let fileText: TextSide
   /// Ids at which an answer ends.
   public let stopTokens: Set<Int32>
 
@@ -23,13 +24,13 @@ public final class LoadedModel {
   public init(_ name: String, options: ModelOptions = ModelOptions(), store: ModelStore = .standard) throws {
     let url = try store.resolve(name)
     // The tokenizer first: what is wrong with it shows before the weights are read.
-    text = try TextSide(url)
+    fileText = try TextSide(url)
     weights = try ModelWeights(url, options: options)
-    stopTokens = Self.stopTokens(weights.files, tokenizer: text.tokenizer)
+    stopTokens = Self.stopTokens(weights.files, tokenizer: fileText.tokenizer)
     let rows = weights.model.shape.vocabularySize
-    guard text.tokenizer.vocabularySize <= rows else {
+    guard fileText.tokenizer.vocabularySize <= rows else {
       throw RecipeError(
-        "\(weights.path): the tokenizer has \(text.tokenizer.vocabularySize) tokens and the model \(rows) rows for them")
+        "\(weights.path): the tokenizer has \(fileText.tokenizer.vocabularySize) tokens and the model \(rows) rows for them")
     }
   }
 

@@ -57,6 +57,8 @@ public final class ModelWeights {
   public let model: any CausalLM
   /// The adapters installed.
   public let adapters: AdapterSet
+  /// The vocabulary where it has grown beyond that of the files.
+  public private(set) var vocabulary: GrownVocabulary?
 
   /// Loads the weights of a folder or .gguf file.
   ///
@@ -120,6 +122,7 @@ public final class ModelWeights {
       if !anyBase { try refuseOtherBase(ofAdapterIn: url) }
       let base = AdapterPlaces.name(of: url).replacing(".", with: "_")
       let name = uses.contains { $0.name == base } ? "\(base)_\(uses.count)" : base
+      try growVocabulary(asAdapterIn: url)
       do {
         try AdapterFolder.load(url, into: adapters, named: name)
       } catch let error as TunerError {
@@ -129,6 +132,25 @@ public final class ModelWeights {
       uses.append(AdapterUse(name, weight: source.weight))
     }
     if !uses.isEmpty { try adapters.activate(uses: uses) }
+  }
+
+  /// Gives new tokens rows in the model, before any adapter is installed.
+  ///
+  /// - Throws: ``RecipeError`` where the vocabulary has grown already, or a part of the model is quantized.
+  func grow(_ grown: GrownVocabulary) throws {
+    guard vocabulary == nil, adapters.adapters.isEmpty else {
+      throw RecipeError(
+        "\(grown.files.path) adds tokens to the vocabulary, which takes an adapter for itself: use one that does so, and as the first")
+    }
+    try grown.grow(model)
+    vocabulary = grown
+  }
+
+  /// Grows the vocabulary where the folder of an adapter has a tokenizer with more tokens.
+  func growVocabulary(asAdapterIn folder: URL) throws {
+    let holdsTokenizer = FileManager.default.fileExists(atPath: folder.appending(path: TokenizerFiles.tokenizerName).path)
+    guard holdsTokenizer, let base = try? TokenizerFiles(URL(filePath: path)) else { return }
+    if let grown = try GrownVocabulary(inAdapter: folder, over: base) { try grow(grown) }
   }
 
   /// The folder with the adapter that a user means: that folder itself, or the folder of a run that holds it as `adapter`.

@@ -29,8 +29,8 @@ public struct QuickstartSummary: Sendable, Codable, Hashable {
   public var trainingSamples: Int
   /// Zero-shot, with examples in the prompt, tuned.
   public var measures: [QuickstartMeasure]
-  /// Tuned against zero-shot, row by row.
-  public var comparison: PairedComparison
+  /// Tuned against zero-shot, row by row; nil where the base was not measured.
+  public var comparison: PairedComparison?
   /// Numbers tuned.
   public var trainableParameters: Int
   /// Numbers in all.
@@ -71,6 +71,10 @@ public struct Quickstart {
   public var output: String
   /// What the model is loaded as.
   public var options: ModelOptions
+  /// Keys of the recipe that are set otherwise: `key.path=value`.
+  public var overrides: [String] = []
+  /// Whether the model is measured only once, after it was tuned.
+  public var measuresOnlyTuned = false
 
   /// A quickstart by its parts.
   public init(model: String, data: String, output: String, options: ModelOptions = ModelOptions()) {
@@ -79,7 +83,9 @@ public struct Quickstart {
 
   /// The recipe it tunes by. Batch size, learning rate and schedule were chosen on 400 further snippets of the same source, not on
   /// those it reports on.
-  public var recipe: Recipe {
+  ///
+  /// - Throws: ``RecipeError`` for an override that does not fit.
+  public func recipe() throws(RecipeError) -> Recipe {
     var lora = LoRAConfiguration()
     (lora.r, lora.alpha) = (8, 16)
     var recipe = Recipe(
@@ -92,7 +98,7 @@ public struct Quickstart {
     recipe.train.options.learningRate = 1e-3
     recipe.train.options.schedule = .cosine
     recipe.train.options.warmupRatio = 0.03
-    return recipe
+    return overrides.isEmpty ? recipe : try Recipe(recipe.yaml, file: "the quickstart's recipe", overrides: overrides)
   }
 
   /// Runs it.
@@ -103,14 +109,13 @@ public struct Quickstart {
   /// - Throws: an error of the part that failed.
   public func run(say: (String) -> Void, observe: @escaping (TrainingEvent) -> Void) throws -> QuickstartSummary {
     let start = ContinuousClock.now
+    let recipe = try recipe()
     let run = TuneRun(recipe)
     try run.check(resuming: false, overwriting: true)
     let (test, examples) = (try LabelTask("\(data)/test.jsonl"), try LabelTask("\(data)/examples.jsonl"))
     say("loading \(model)")
     let loaded = try LoadedModel(model, options: options)
-    say("measuring the base model on \(test.count) held-out snippets")
-    let base = try measure("zero-shot", test, nil, loaded)
-    let shots = try measure("\(examples.count) examples in the prompt", test, examples, loaded)
+    let before = try measuresOnlyTuned ? [] : measureBase(test, examples, loaded, say: say)
     let tuned = try run.run(model: loaded, announce: { say("tuning: \($0.summary)") }, observe: observe)
     say("measuring the tuned model")
     let after = try measure("tuned", test, nil, loaded)
@@ -118,8 +123,8 @@ public struct Quickstart {
     let state = tuned.training.state
     let summary = QuickstartSummary(
       model: model, heldOut: test.count, trainingSamples: tuned.plan.training.encoded,
-      measures: [base.measure, shots.measure, after.measure],
-      comparison: try PairedComparison(before: base.isRight, after: after.isRight),
+      measures: (before + [after]).map(\.measure),
+      comparison: try before.first.map { try PairedComparison(before: $0.isRight, after: after.isRight) },
       trainableParameters: tuned.plan.trainableParameters, totalParameters: tuned.plan.totalParameters, steps: state.step,
       tokens: state.tokens, trainingSeconds: state.seconds, tokensPerSecond: Double(state.tokens) / max(state.seconds, 1e-9),
       trainingLoss: tuned.training.rows.last { $0.loss != nil }?.loss, peakMemoryBytes: ProcessMemory.peakBytes,
@@ -129,9 +134,21 @@ public struct Quickstart {
     return summary
   }
 
+  private typealias Measured = (measure: QuickstartMeasure, isRight: [Bool])
+
+  private func measureBase(
+    _ test: LabelTask, _ examples: LabelTask, _ loaded: LoadedModel, say: (String) -> Void
+  ) throws -> [Measured] {
+    say("measuring the base model on \(test.count) held-out snippets")
+    return [
+      try measure("zero-shot", test, nil, loaded),
+      try measure("\(examples.count) examples in the prompt", test, examples, loaded),
+    ]
+  }
+
   private func measure(
     _ name: String, _ task: LabelTask, _ examples: LabelTask?, _ loaded: LoadedModel
-  ) throws -> (measure: QuickstartMeasure, isRight: [Bool]) {
+  ) throws -> Measured {
     let start = ContinuousClock.now
     let items = try task.items(examples: examples, text: loaded.text)
     let outcome = try ChoiceEvaluation(ChoiceScorer(loaded.model)).run(items, labels: task.labels)
@@ -164,7 +181,7 @@ public struct Quickstart {
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     try AtomicFile.write(Array(try encoder.encode(summary)), to: run.output.appending(path: "summary.json"))
     let table = "<h2>Before and after</h2><pre>\(escaped(summary.table))</pre>"
-    let report = RunReport(recipe: recipe, result: tuned, sections: [table])
+    let report = RunReport(recipe: run.recipe, result: tuned, sections: [table])
     try AtomicFile.write(report.html, to: run.output.appending(path: "report.html"))
   }
 }

@@ -15,10 +15,13 @@ extension QuickstartSummary {
           measure.name, percent(accuracy.value), "\(percent(accuracy.low)) … \(percent(accuracy.high))",
           String(format: "%.3f", measure.report.meanLoss), String(format: "%.1f s", measure.seconds)))
     }
+    lines.append("")
+    if let comparison {
+      lines.append(
+        "tuned against zero-shot: \(comparison.onlyAfter) snippets gained, \(comparison.onlyBefore) lost, "
+          + String(format: "p = %.2g (McNemar)", comparison.pValue))
+    }
     lines += [
-      "",
-      "tuned against zero-shot: \(comparison.onlyAfter) snippets gained, \(comparison.onlyBefore) lost, "
-        + String(format: "p = %.2g (McNemar)", comparison.pValue),
       "tuning: \(steps) steps, \(tokens) tokens in \(String(format: "%.0f s", trainingSeconds)) = "
         + "\(String(format: "%.0f", tokensPerSecond)) tokens/s"
         + (trainingLoss.map { String(format: ", last loss %.3f", $0) } ?? ""),

@@ -95,8 +95,10 @@ public final class TuneRun {
     observe: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws -> TuneResult {
     let url = try store.resolve(recipe.model)
-    let data = try encode(url, loaded)
+    let vocabulary = try grownVocabulary(url)
+    let data = try encode(url, loaded, vocabulary)
     let model = try loaded ?? LoadedModel(recipe.model, options: recipe.train.model, store: store)
+    if let vocabulary { try model.weights.grow(vocabulary) }
     try RandomState.seed(recipe.train.options.seed)
     let adapter = try install(in: model)
     try checkRoom(for: data, in: model.model)
@@ -105,7 +107,8 @@ public final class TuneRun {
     }
     try folder.prepare(recipe: recipe.yaml, resuming: resuming)
     let part = adapter.tunedPart(
-      base: recipe.model, record: AdapterRecord(base: try model.weights.recordBase()), anyBase: anyBase)
+      base: recipe.model, record: AdapterRecord(base: try model.weights.recordBase()), anyBase: anyBase,
+      writeBeside: { try vocabulary?.write(to: $0) })
     let trainer = try Trainer(
       model: model.model, part: part, objective: recorder(objective),
       loader: try loader(data.training), evalSamples: data.evaluation?.samples ?? [], options: recipe.train.options,
@@ -128,11 +131,21 @@ public final class TuneRun {
   /// The data of the run as tokens, from the cache where they are there. The weights are not read.
   ///
   /// - Throws: an error of the part that failed.
-  public func encode() throws -> RunData { try encode(try store.resolve(recipe.model), nil) }
+  public func encode() throws -> RunData {
+    let url = try store.resolve(recipe.model)
+    return try encode(url, nil, try grownVocabulary(url))
+  }
 
-  private func encode(_ url: URL, _ loaded: LoadedModel?) throws -> RunData {
+  /// The vocabulary of the run where it is not the model's: with the recipe's new tokens, or with those of the adapter it starts from.
+  private func grownVocabulary(_ url: URL) throws -> GrownVocabulary? {
     let files = try TokenizerFiles(url)
-    let text = try loaded?.text ?? TextSide(files)
+    if let folder = recipe.method.initFrom { return try GrownVocabulary(inAdapter: URL(filePath: folder), over: files) }
+    return recipe.newTokens.isEmpty ? nil : try GrownVocabulary(adding: recipe.newTokens, to: files)
+  }
+
+  private func encode(_ url: URL, _ loaded: LoadedModel?, _ vocabulary: GrownVocabulary?) throws -> RunData {
+    let files = try vocabulary?.files ?? TokenizerFiles(url)
+    let text = try vocabulary?.text ?? loaded?.text ?? TextSide(files)
     let stops = try loaded?.stopTokens ?? LoadedModel.stopTokens(ModelFiles(url), tokenizer: text.tokenizer)
     let encoder = RunEncoder(
       recipe: recipe.data, seed: recipe.train.options.seed, text: text, files: files, stopTokens: stops, cache: store.tokenCache)
@@ -143,7 +156,8 @@ public final class TuneRun {
   private func write(_ part: any TunedPart, of model: LoadedModel, from source: URL) throws {
     guard tunesModel else { return try part.save(to: resultFolder) }
     let files = model.weights.files
-    let export = ModelExport(source: source, files: files, dtype: MergedModel.storedDType(files.weights))
+    let export = ModelExport(
+      source: source, files: files, dtype: MergedModel.storedDType(files.weights), vocabulary: model.weights.vocabulary)
     _ = try export.write(model.model, to: resultFolder)
   }
 
@@ -151,6 +165,9 @@ public final class TuneRun {
     guard let folder = recipe.method.initFrom else {
       var method = recipe.method.settings
       method.prepare(tokenizer: model.text.tokenizer, of: recipe.model)
+      if let tokens = model.weights.vocabulary?.tokens {
+        try method.train(newTokens: tokens, hasOwnHead: !model.model.isTied)
+      }
       return try model.adapters.add(method)
     }
     let url = URL(filePath: folder)

@@ -3,6 +3,7 @@ import Foundation
 import NN
 import Objectives
 import OrderedCollections
+import Text
 import Torch
 import Training
 import Tuners
@@ -13,6 +14,8 @@ public struct Recipe: Sendable {
   public var model: String
   /// The method and its settings.
   public var method: MethodRecipe
+  /// Tokens that the vocabulary is grown by before the run.
+  public var newTokens: [NewToken] = []
   /// The objective's name.
   public var objective = "sft"
   /// The data.
@@ -49,6 +52,9 @@ public struct Recipe: Sendable {
     let root = try RecipeNode(text, file: file, overrides: overrides)
     let model = try root.string("model")
     let method = try root.child("method", shorthand: "type")
+    let newTokens =
+      (try root.strings("add_tokens") ?? []).map { NewToken($0) }
+      + (try root.strings("add_special_tokens") ?? []).map { NewToken($0, isSpecial: true) }
     let objective = try root.child("objective", shorthand: "type")
     let data = try root.child("data")
     let train = try root.child("train")
@@ -60,7 +66,11 @@ public struct Recipe: Sendable {
     guard let output, !output.isEmpty else { throw root.error("output", "is missing: name the run's folder") }
     self.model = model
     self.output = output
+    self.newTokens = newTokens
     self.method = try MethodRecipe(method)
+    guard newTokens.isEmpty || self.method.initFrom == nil else {
+      throw root.error("add_tokens", "cannot stand beside method.init_from: an adapter brings its own new tokens")
+    }
     self.data = try DataRecipe(data)
     let evaluates = !self.data.eval.isEmpty || self.data.evalSplit != nil
     if let objective {

@@ -174,6 +174,14 @@ final class RecipeNode: SettingsSource {
     return numbers
   }
 
+  /// Lists of whole numbers by name; one without a name is under the empty one.
+  func intLists(_ key: String) throws(RecipeError) -> OrderedDictionary<String, [Int]>? {
+    guard mapping[Node(key)]?.mapping != nil, let node = try child(key) else { return try ints(key).map { ["": $0] } }
+    var lists: OrderedDictionary<String, [Int]> = [:]
+    for name in node.mapping.keys.compactMap(\.scalar?.string) { lists[name] = try node.ints(name) }
+    return lists
+  }
+
   /// The pairs of an object, in order, its values as text.
   func table(_ key: String) throws(RecipeError) -> [(key: String, value: String)] {
     guard let node = node(key) else { return [] }

@@ -9,8 +9,12 @@ import Tuners
 extension Recipe {
   /// The recipe with every default filled in, as YAML that reads back to the same run.
   public var yaml: String {
-    var lines = ["model: \(quoted(model))", "method:"]
-    lines += method.lines.map { "  " + $0 }
+    var lines = ["model: \(quoted(model))"]
+    for (key, isSpecial) in [("add_tokens", false), ("add_special_tokens", true)] {
+      let tokens = newTokens.filter { $0.isSpecial == isSpecial }.map { quoted($0.content) }
+      if !tokens.isEmpty { lines.append("\(key): [\(tokens.joined(separator: ", "))]") }
+    }
+    lines += ["method:"] + method.lines.map { "  " + $0 }
     lines += ["objective: { type: \(objective) }", "data:"]
     lines += data.lines.map { "  " + $0 }
     lines += ["train:"]

@@ -142,4 +142,12 @@ extension AddedToken {
       stripsLeft: try field.bool("lstrip", default: false), stripsRight: try field.bool("rstrip", default: false),
       isNormalized: try field.bool("normalized", default: true))
   }
+
+  /// The token as `tokenizer.json` lists it.
+  var json: JSON {
+    [
+      "id": .int(Int(id)), "content": .string(content), "single_word": .bool(isSingleWord), "lstrip": .bool(stripsLeft),
+      "rstrip": .bool(stripsRight), "normalized": .bool(isNormalized), "special": .bool(isSpecial),
+    ]
+  }
 }

@@ -84,13 +84,3 @@ extension GGUFVocabulary {
     ]
   }
 }
-
-extension AddedToken {
-  /// The token as `tokenizer.json` lists it.
-  fileprivate var json: JSON {
-    [
-      "id": .int(Int(id)), "content": .string(content), "single_word": .bool(isSingleWord), "lstrip": .bool(stripsLeft),
-      "rstrip": .bool(stripsRight), "normalized": .bool(isNormalized), "special": .bool(isSpecial),
-    ]
-  }
-}

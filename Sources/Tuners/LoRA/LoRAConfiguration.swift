@@ -57,8 +57,8 @@ public struct LoRAConfiguration: ProjectionMethod, Hashable {
   public var bias = BiasTraining.none
   /// Modules trained whole and saved with the adapter: `lm_head`, `embed_tokens`.
   public var modulesToSave: [String] = []
-  /// Tokens whose rows of the token table are trained.
-  public var tokens: [Int]?
+  /// Tokens whose rows are trained.
+  public var tokens = TokenIndices()
   /// Layers to adapt; nil for all.
   public var layers: [Int]?
   /// The name of the list of layers where it is not clear.
@@ -87,7 +87,8 @@ public struct LoRAConfiguration: ProjectionMethod, Hashable {
       .bool("freeze_a", \.freezesA).onlyInRecipe,
       .double("loraplus_lr_ratio", \.rateRatio, in: 1e-6...1e6).onlyInRecipe,
       .double("loraplus_lr_embedding", \.embeddingRate, in: 0...1).onlyInRecipe,
-      .ints("trainable_token_indices", \.tokens),
+      Setting(
+        "trainable_token_indices", read: { $2.tokens = try TokenIndices($0, $1) ?? $2.tokens }, value: { $0.tokens.json }),
     ] + targetSettings
   }
 
@@ -116,6 +117,9 @@ public struct LoRAConfiguration: ProjectionMethod, Hashable {
     }
     try validateTargets()
   }
+
+  /// The rows of new tokens are trained beside the adapter.
+  public mutating func train(newTokens tokens: [Int], hasOwnHead: Bool) { self.tokens.add(tokens, hasOwnHead: hasOwnHead) }
 
   /// The rate of B, and that of embeddings, where LoRA+ is on.
   public func rateScale(of path: String, learningRate: Double) -> Double {

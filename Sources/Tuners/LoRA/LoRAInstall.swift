@@ -14,8 +14,7 @@ extension LoRAConfiguration {
       },
       others: { paths, overlay in
         try addBiases(to: overlay, of: model, adapted: paths)
-        let rows = try tokens.map { try TokenRows($0, of: model) }
-        return rows.map { [TokenRowsPart($0, named: name, in: model, infix: ".token_adapter")] } ?? []
+        return try tokens.parts(in: model, named: name, infix: ".token_adapter")
       }
     ) { path, projection in
       let low = try LoRADelta(for: projection, at: path, self, device: model.device)

@@ -49,13 +49,22 @@ public struct AdapterConfigReader: SettingsSource {
   }
 
   /// A list of whole numbers, or one.
-  public func ints(_ key: String) throws(TunerError) -> [Int]? {
-    try read(key, "a list of whole numbers") { json in
-      if let one = json.int { return [one] }
-      guard let list = json.array else { return nil }
-      let numbers = list.compactMap(\.int)
-      return numbers.count == list.count ? numbers : nil
+  public func ints(_ key: String) throws(TunerError) -> [Int]? { try read(key, "a list of whole numbers", Self.ints) }
+
+  /// Such lists by name; one without a name is under the empty one.
+  public func intLists(_ key: String) throws(TunerError) -> OrderedDictionary<String, [Int]>? {
+    try read(key, "a list of whole numbers, or such lists by name") { json in
+      guard let members = json.object else { return Self.ints(json).map { ["": $0] } }
+      let lists = members.compactMapValues(Self.ints)
+      return lists.count == members.count ? lists : nil
     }
+  }
+
+  private static func ints(_ json: JSON) -> [Int]? {
+    if let one = json.int { return [one] }
+    guard let list = json.array else { return nil }
+    let numbers = list.compactMap(\.int)
+    return numbers.count == list.count ? numbers : nil
   }
 
   /// A table of numbers.

@@ -18,6 +18,8 @@ public protocol SettingsSource {
   func strings(_ key: String) throws -> [String]?
   /// A list of whole numbers, or one.
   func ints(_ key: String) throws -> [Int]?
+  /// Lists of whole numbers by name; one without a name is under the empty one.
+  func intLists(_ key: String) throws -> OrderedDictionary<String, [Int]>?
   /// A table of numbers.
   func numbers(_ key: String) throws -> OrderedDictionary<String, Double>?
   /// Modules.

@@ -16,6 +16,14 @@ struct QuickstartCommand: ParsableCommand {
   @Option(help: "The run's folder.")
   var output: String
 
+  @Option(
+    name: .customLong("set"), parsing: .unconditionalSingleValue,
+    help: "Set a key of the recipe it tunes by: key.path=value.")
+  var settings: [String] = []
+
+  @Flag(help: "Measure the tuned model alone, not the base.")
+  var onlyTuned = false
+
   @OptionGroup(title: "Machine") var machine: MachineArguments
 
   @Flag(help: "Print every figure as JSON.")
@@ -23,7 +31,8 @@ struct QuickstartCommand: ParsableCommand {
 
   func run() throws {
     let progress = TrainingProgress(Terminal.error)
-    let quickstart = Quickstart(model: model, data: data, output: output, options: machine.options)
+    var quickstart = Quickstart(model: model, data: data, output: output, options: machine.options)
+    (quickstart.overrides, quickstart.measuresOnlyTuned) = (settings, onlyTuned)
     // It starts anew each time, so a signal ends it at once: there is nothing to save.
     try show(try quickstart.run(say: progress.say, observe: progress.observe))
   }

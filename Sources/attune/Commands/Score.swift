@@ -43,8 +43,9 @@ struct Score: ParsableCommand {
     let lines = try ScoreLine.read(input)
     let url = try ModelStore.standard.resolve(model.model.name)
     // Lines of tokens need no tokenizer, and some models have none.
-    let tokenizer = try lines.contains(where: \.isText) ? TextSide(url).tokenizer : nil
+    let fileTokenizer = try lines.contains(where: \.isText) ? TextSide(url).tokenizer : nil
     let weights = try model.loadWeights(machine)
+    let tokenizer = fileTokenizer.map { weights.vocabulary?.text.tokenizer ?? $0 }
     let rows = try lines.map { try $0.row(tokenizer) }
     try check(rows, against: weights.model)
     try RequestAdapter.check(rows.map { ($0.place, $0.adapter) }, against: weights.adapters)
