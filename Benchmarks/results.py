@@ -39,10 +39,10 @@ def median(pairs, side, key):
 
 
 def utilization(pairs, side):
-    """A side's share of the machine's matrix rate, the best that was seen: the model's operations in its time; None for generation."""
+    """A side's share of the machine's matrix rate at the time of the pair: the median over the pairs; None for generation."""
     first = pairs[0]["attune"]
     if "model_flops" not in first:
         return None
     flops_per_token = first["model_flops"] / sum(first["step_tokens"])
-    rate = max(pair["attune"]["matmul_flops_per_second"] for pair in pairs)
-    return median(pairs, side, "tokens_per_second") * flops_per_token / rate
+    return statistics.median(
+        pair[side]["tokens_per_second"] * flops_per_token / pair["attune"]["matmul_flops_per_second"] for pair in pairs)
