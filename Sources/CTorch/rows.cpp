@@ -233,9 +233,9 @@ CT_CLONES float exponentials(float *x, float scale, float top, int64_t n) {
   return sum(x, n);
 }
 
-CT_CLONES void shares(float *x, const float *log_sum, float scale, int64_t n) {
+CT_CLONES void shares(float *x, const float *log_sum, const float *scale, int64_t n) {
   CT_ELEMENTWISE
-  for (int64_t i = 0; i < n; ++i) x[i] = exponential(x[i] - log_sum[i]) * scale;
+  for (int64_t i = 0; i < n; ++i) x[i] = exponential(x[i] - log_sum[i]) * scale[i];
 }
 
 CT_CLONES void softmax_gradient(const float *p, const float *d, float product, float scale, float *out, int64_t n) {

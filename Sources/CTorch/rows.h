@@ -42,8 +42,8 @@ double square_sum(const float *x, int64_t n);
 float largest(const float *x, int64_t n);
 /// x = exp(x·scale − top); returns their sum.
 float exponentials(float *x, float scale, float top, int64_t n);
-/// x = exp(x − log_sum)·scale, each with a log_sum of its own.
-void shares(float *x, const float *log_sum, float scale, int64_t n);
+/// x = exp(x − log_sum)·scale, each with a log_sum and a scale of its own.
+void shares(float *x, const float *log_sum, const float *scale, int64_t n);
 /// out = p·(d − product)·scale: the gradient of softmax(score·scale) with weights p, whose gradient is d and Σ p·d the product.
 void softmax_gradient(const float *p, const float *d, float product, float scale, float *out, int64_t n);
 

@@ -169,7 +169,7 @@ void merge(const Call &call, const std::vector<std::unique_ptr<Part>> &parts, fl
       log_sums[row] = top + std::log(sum);
       if (!call.wants_gradient) continue;
       weight_row(call, call.targets[row], scaled.data());
-      ct::rows::norm_gradient(total.data(), 1 / sum, scaled.data(), 1, total.data(), call.features());
+      ct::rows::norm_gradient(scaled.data(), 1, total.data(), 1 / sum, total.data(), call.features());
       ct::rows::narrow(total.data(), d_hidden + row * call.features(), call.features());
     }
   });
@@ -189,25 +189,22 @@ void chunk(const Call &call, float *log_sums, float *target_logits, uint16_t *d_
 
 }  // namespace
 
-ct::VocabularyLoss ct::vocabulary_loss(const at::Tensor &hidden, const at::Tensor &weight, const at::Tensor &targets,
-                                       bool wants_gradient) {
+ct::VocabularyLogProbs ct::vocabulary_log_probs(const at::Tensor &hidden, const at::Tensor &weight, const at::Tensor &targets,
+                                                bool wants_gradient) {
   const int64_t n = hidden.size(0), d = hidden.size(1), depth = padded_size(d);
   const auto wide = hidden.options().dtype(at::kFloat);
-  VocabularyLoss result{at::empty({}, wide), {}, at::empty({n}, wide)};
+  VocabularyLogProbs result{at::empty({n}, wide), {}, at::empty({n}, wide)};
   if (wants_gradient) result.d_hidden = at::empty_like(hidden);
-  std::vector<float> target_logits(static_cast<size_t>(n));
-  auto *log_sums = result.log_sums.data_ptr<float>();
+  auto *log_probs = result.log_probs.data_ptr<float>(), *log_sums = result.log_sums.data_ptr<float>();
   const int64_t most = padded_size(std::max(fewest_rows, sum_bytes / (4 * depth)));
   for (int64_t first = 0; first < n; first += most) {
     const int64_t rows = std::min(most, n - first);
     const auto part = whole_blocks(hidden.narrow(0, first, rows));
     const Call call{static_cast<const uint16_t *>(part.const_data_ptr()), operand(weight, false), rows, depth, wants_gradient,
                     targets.const_data_ptr<int64_t>() + first};
-    chunk(call, log_sums + first, target_logits.data() + first,
+    chunk(call, log_sums + first, log_probs + first,
           wants_gradient ? static_cast<uint16_t *>(result.d_hidden.data_ptr()) + first * d : nullptr);
   }
-  double sum = 0;
-  for (int64_t row = 0; row < n; ++row) sum += log_sums[row] - target_logits[static_cast<size_t>(row)];
-  result.loss.fill_(sum);
+  for (int64_t row = 0; row < n; ++row) log_probs[row] -= log_sums[row];  // were the logits of the targets
   return result;
 }

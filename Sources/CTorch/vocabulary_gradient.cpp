@@ -22,9 +22,10 @@ class HiddenRows {
   at::Tensor part_;
 
  public:
-  HiddenRows(const at::Tensor &hidden, int64_t first, int64_t rows, const int64_t *targets, const float *log_sums)
+  HiddenRows(const at::Tensor &hidden, int64_t first, int64_t rows, const int64_t *targets, const float *log_sums,
+             const float *scales)
       : part_(ct::whole_blocks(hidden.narrow(0, first, rows))), rows(rows), targets(targets + first), log_sums(log_sums + first),
-        columns(ct::tiles::packed_size(part_.size(1), rows)), stacked(ct::tiles::packed_size(rows, part_.size(1))) {
+        scales(scales + first), columns(ct::tiles::packed_size(part_.size(1), rows)), stacked(ct::tiles::packed_size(rows, part_.size(1))) {
     const int64_t depth = part_.size(1);
     const void *data = part_.const_data_ptr();
     ct::tiles::pack({data, depth, depth, rows, true}, 0, rows, columns.data());
@@ -36,6 +37,8 @@ class HiddenRows {
   const int64_t rows;
   const int64_t *const targets;
   const float *const log_sums;
+  /// What the shares of each row are multiplied by.
+  const float *const scales;
   Buffer<uint16_t> columns, stacked;
 };
 
@@ -55,8 +58,8 @@ class Shares {
     }
   }
 
-  /// Sets the panel's rows of the gradient [V, d] to what `hidden` gives, times `scale`, or adds that to them.
-  void run(HiddenRows &hidden, float scale, float *gradient, bool more) {
+  /// Sets the panel's rows of the gradient [V, d] to what `hidden` gives, or adds that to them.
+  void run(HiddenRows &hidden, float *gradient, bool more) {
     const ct::tiles::Session session;
     const int64_t width = hidden.steps() * side, depth_steps = depth_ / side;
     Buffer<float> scores(side * width), block(side * side);
@@ -64,7 +67,7 @@ class Shares {
       for (int64_t j = 0; j < hidden.steps(); ++j)
         ct::tiles::multiply(rows_.data() + i * depth_, depth_, hidden.columns.data() + j * depth_steps * side * side, depth_steps,
                             scores.data() + j * side, width, false);
-      weigh(hidden, i, scale, scores.data(), width);
+      weigh(hidden, i, scores.data(), width);
     }
     for (int64_t j = 0; j < depth_steps; ++j)
       for (int64_t i = 0; i < count_; i += side) {
@@ -76,15 +79,15 @@ class Shares {
 
  private:
   /// The shares of 32 tokens of the vocabulary in all rows.
-  void weigh(const HiddenRows &hidden, int64_t i, float scale, float *scores, int64_t width) {
+  void weigh(const HiddenRows &hidden, int64_t i, float *scores, int64_t width) {
     for (int64_t token = i; token < i + side; ++token) {
       float *row = scores + (token - i) * width;
-      ct::rows::shares(row, hidden.log_sums, scale, hidden.rows);
+      ct::rows::shares(row, hidden.log_sums, hidden.scales, hidden.rows);
       std::fill(row + hidden.rows, row + width, 0.0f);
     }
     for (int64_t place = 0; place < hidden.rows; ++place) {
       const int64_t token = hidden.targets[place] - first_ - i;
-      if (token >= 0 && token < side) scores[token * width + place] -= scale;
+      if (token >= 0 && token < side) scores[token * width + place] -= hidden.scales[place];
     }
     ct::rows::narrow(scores, shares_.data() + i * width, side * width);
   }
@@ -106,19 +109,22 @@ class Shares {
 }  // namespace
 
 at::Tensor ct::vocabulary_weight_gradient(const at::Tensor &hidden, const at::Tensor &weight, const at::Tensor &targets,
-                                          const at::Tensor &log_sums, float scale) {
+                                          const at::Tensor &log_sums, const at::Tensor &d_log_probs) {
+  // Shares are of softmax − one-hot, the other way round.
+  const auto scales = d_log_probs.to(at::kFloat).neg().contiguous();
   const auto wide = weight.options().dtype(at::kFloat);
   auto gradient = hidden.size(0) > 0 ? at::empty(weight.sizes(), wide) : at::zeros(weight.sizes(), wide);
   std::vector<std::unique_ptr<HiddenRows>> parts;
   for (int64_t first = 0; first < hidden.size(0); first += rows_at_once)
     parts.push_back(std::make_unique<HiddenRows>(hidden, first, std::min(rows_at_once, hidden.size(0) - first),
-                                                 targets.const_data_ptr<int64_t>(), log_sums.const_data_ptr<float>()));
+                                                 targets.const_data_ptr<int64_t>(), log_sums.const_data_ptr<float>(),
+                                                 scales.const_data_ptr<float>()));
   const auto whole = operand(weight, false);
   const int64_t panels = (weight.size(0) + panel_tokens - 1) / panel_tokens;
   parallel_tasks(panels, [&](int64_t panel) {
     const int64_t first = panel * panel_tokens;
     Shares shares(whole, first, std::min(panel_tokens, weight.size(0) - first));
-    for (size_t i = 0; i < parts.size(); ++i) shares.run(*parts[i], scale, gradient.data_ptr<float>(), i > 0);
+    for (size_t i = 0; i < parts.size(); ++i) shares.run(*parts[i], gradient.data_ptr<float>(), i > 0);
   });
   return gradient.to(weight.scalar_type());
 }

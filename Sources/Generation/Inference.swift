@@ -35,16 +35,8 @@ extension CausalLM {
   }
 
   /// ln p of each target after its row of `hidden` [N, d].
-  ///
-  /// Scores of the vocabulary exist for a few rows at a time, 64 MB in float32.
   public func logProbs(of targets: [Int64], after hidden: Tensor) throws(TorchError) -> [Float] {
-    let step = max(1, (1 << 24) / shape.vocabularySize)
-    var scores: [Float] = []
-    for start in stride(from: 0, to: targets.count, by: step) {
-      let rows = start..<min(start + step, targets.count)
-      let logits = try head.forward(try hidden.narrowed(0, rows))
-      scores += try logits.tokenLogProbs(try Tensor(Array(targets[rows])).to(device)).array(Float.self)
-    }
-    return scores
+    guard !targets.isEmpty else { return [] }
+    return try logProbs(of: try Tensor(targets).to(device), after: hidden).array(Float.self)
   }
 }

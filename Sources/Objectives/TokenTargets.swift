@@ -40,8 +40,6 @@ extension CausalLM {
     if let head = head as? Linear, let numbers = try head.linearWeight(for: rows.dtype) {
       return try rows.linearCrossEntropy(weight: numbers.weight, bias: numbers.bias, targets: tokens, chunk: chunk)
     }
-    // An adapted head has no single weight; its logits are made whole.
-    let sum = try head.forward(rows).tokenLogProbs(tokens).sum()
-    return try -sum
+    return try -(try logProbs(of: tokens, after: rows).sum())
   }
 }

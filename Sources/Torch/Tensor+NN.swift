@@ -116,6 +116,18 @@ extension Tensor {
     }
   }
 
+  /// log softmax(self·weightᵀ + bias)[target] of each row, in float32, without the logits ever being whole: [N], each with a gradient of
+  /// its own.
+  ///
+  /// self [N, d]; weight [V, d]; bias [V]; targets [N] int64. Logits exist for `chunk` rows at a time, or for a part of the vocabulary.
+  public func linearLogProbs(
+    weight: Tensor, bias: Tensor? = nil, targets: Tensor, chunk: Int = 256
+  ) throws(TorchError) -> Tensor {
+    try Tensor.make("linear_log_probs", self, weight, targets, bias) {
+      ct_linear_log_probs(raw, weight.raw, bias?.raw ?? ct_tensor(), targets.raw, Int64(chunk), $0)
+    }
+  }
+
   /// log softmax(self)[target] for each row, in float32. self [.., V]; targets [..] int64.
   public func tokenLogProbs(_ targets: Tensor) throws(TorchError) -> Tensor {
     try Tensor.make("token_log_probs", self, targets) { ct_token_log_probs(raw, targets.raw, $0) }

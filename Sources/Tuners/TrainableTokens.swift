@@ -28,7 +28,8 @@ public struct TrainableTokensConfiguration: TuningMethod, Hashable {
   public func validate() throws(TunerError) {
     guard tokens.head.isEmpty || Set(tokens.head) == Set(tokens.table) else {
       throw TunerError(
-        "token_indices: a file of this method holds the same tokens for table and head; lora's trainable_token_indices takes others")
+        "token_indices: a file of this method holds the same tokens for table and head; lora's trainable_token_indices takes others"
+      )
     }
   }
 

@@ -49,6 +49,7 @@ import Testing
     ("segment_attention", { ct_segment_attention($0, $0, none, [1], nil, 1, 0, 0, 1, $1) }),
     ("lstm", { ct_bidirectional_lstm(none, nil, 0, 1, 0, $1) }),
     ("linear_cross_entropy", { ct_linear_cross_entropy($0, $0, none, none, 8, $1) }),
+    ("linear_log_probs", { ct_linear_log_probs($0, $0, none, none, 8, $1) }),
     ("token_log_probs", { ct_token_log_probs($0, none, $1) }), ("detach", { ct_detach(none, $1) }),
   ]
 

@@ -198,6 +198,7 @@ import Testing
       #expect(ct_linear_cross_entropy(operands[0], operands[1], ct_tensor(), operands[3], 8, &out) == CT_INVALID_ARGUMENT)
       #expect(ct_linear_cross_entropy(operands[0], operands[1], operands[0], operands[2], 8, &out) == CT_INVALID_ARGUMENT)
       #expect(ct_linear_cross_entropy(operands[0], operands[0], ct_tensor(), operands[2], 0, &out) == CT_INVALID_ARGUMENT)
+      #expect(ct_linear_log_probs(operands[0], operands[1], ct_tensor(), operands[3], 8, &out) == CT_INVALID_ARGUMENT)
       #expect(out.ctx == untouched.ctx)
     }
   }

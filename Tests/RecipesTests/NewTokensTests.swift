@@ -94,7 +94,8 @@ import Tuners
 
   @Test(arguments: [
     ("lora", "add_tokens: [a]", "is a token already"), ("lora", "add_tokens: [zz9, zz9]", "named twice"),
-    ("lora", "add_tokens: ['']", "must not be empty"), ("ia3", "add_special_tokens: [<x>]", "cannot train the rows of new tokens"),
+    ("lora", "add_tokens: ['']", "must not be empty"),
+    ("ia3", "add_special_tokens: [<x>]", "cannot train the rows of new tokens"),
     ("{type: full, trainable: [norms]}", "add_tokens: [zz9]", "the token table is frozen"),
   ])
   func whatCannotBeIsRefused(_ method: String, _ tokens: String, _ expected: String) throws {

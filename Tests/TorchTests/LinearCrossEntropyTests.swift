@@ -90,10 +90,66 @@ import Torch
   @Test func targetsOutsideTheVocabularyAreRefused() throws {
     let x = try inputs(rows: 4, vocabulary: 6, size: 3, dtype: .bfloat16)
     for target in [-1, 6] as [Int64] {
-      let error = #expect(throws: TorchError.self) {
-        try x[0].linearCrossEntropy(weight: x[1], targets: Tensor([0, target, 1, 2]))
+      let targets = try Tensor([0, target, 1, 2])
+      for work in [
+        { try x[0].linearCrossEntropy(weight: x[1], targets: targets) },
+        { try x[0].linearLogProbs(weight: x[1], targets: targets) },
+      ] {
+        let error = #expect(throws: TorchError.self) { try work() }
+        #expect(error?.message.contains("for a vocabulary of 6") == true)
       }
-      #expect(error?.message.contains("for a vocabulary of 6") == true)
+    }
+  }
+
+  // MARK: Numbers of their own for each row
+
+  /// Gradients that differ from row to row, one of them zero.
+  private func rowCotangents(_ rows: Int) throws -> Tensor { try Tensor((0..<rows).map { Float($0 % 5) * 0.31 - 0.62 }) }
+
+  private func wholeLogProbs(_ x: [Tensor]) throws -> Tensor {
+    try x[0].linear(x[1], x[2]).to(.float32).logSoftmax().gathered(1, try x[3].unsqueezed(1)).squeezed(1)
+  }
+
+  @Test(arguments: [(7, 3), (7, 256), (1, 2), (17, 5)], [DType.float32, .bfloat16])
+  func logProbsEqualWholeLogits(sizes: (rows: Int, chunk: Int), dtype: DType) throws {
+    let inputs = try inputs(rows: sizes.rows, vocabulary: 23, size: 17, dtype: dtype)
+    let expected = try differentiate(inputs, cotangent: try rowCotangents(sizes.rows)) { try self.wholeLogProbs($0) }
+    let actual = try differentiate(inputs, cotangent: try rowCotangents(sizes.rows)) {
+      try $0[0].linearLogProbs(weight: $0[1], bias: $0[2], targets: $0[3], chunk: sizes.chunk)
+    }
+    #expect(actual.value.dtype == .float32 && actual.value.shape == [sizes.rows])
+    try assertClose(actual.value, expected.value, relative: 1e-6, absolute: 1e-6)
+    let tolerance = dtype == .float32 ? 2e-6 : 1.0 / 64
+    for place in 0..<3 {
+      let (found, wanted) = (try #require(actual.gradients[place]), try #require(expected.gradients[place]))
+      #expect(found.dtype == dtype)
+      try assertClose(
+        found, wanted, relative: tolerance, absolute: tolerance * (try wanted.abs().max().item()), "gradient \(place)")
+    }
+  }
+
+  /// The panels' kernel, with a frozen and with a learnt head, against whole logits in float32.
+  @Test(arguments: [(77, 1003, 96), (1, 5, 7), (33, 64, 32), (2_100, 40, 64)], [DType.bfloat16, .float32])
+  func logProbsByPanels(sizes: (rows: Int, vocabulary: Int, size: Int), type: DType) throws {
+    let head = try Tensor.pattern([sizes.vocabulary, sizes.size], seed: 1, scale: 0.7, dtype: .bfloat16).to(type)
+    let hidden = try Tensor.pattern([sizes.rows, sizes.size], scale: 0.8, dtype: .bfloat16)
+    let targets = try Tensor((0..<sizes.rows).map { Int64($0 * 7 % sizes.vocabulary) })
+    let cotangent = try rowCotangents(sizes.rows)
+    let expected = try differentiate([hidden, head].map { try $0.to(.float32) }, cotangent: cotangent) {
+      try $0[0].linear($0[1]).logSoftmax().gathered(1, try targets.unsqueezed(1)).squeezed(1)
+    }
+    let actual = try differentiate([hidden, head], cotangent: cotangent) {
+      try $0[0].linearLogProbs(weight: $0[1], targets: targets)
+    }
+    let frozen = try differentiate([hidden], cotangent: cotangent) { try $0[0].linearLogProbs(weight: head, targets: targets) }
+    #expect(try frozen.value.isEqual(to: actual.value))
+    #expect(try #require(frozen.gradients[0]).isEqual(to: try #require(actual.gradients[0])))
+    try assertClose(actual.value, expected.value, relative: 2e-6, absolute: 1e-5)
+    for place in 0..<2 {
+      let (found, wanted) = (try #require(actual.gradients[place]), try #require(expected.gradients[place]))
+      #expect(found.dtype == (place == 0 ? .bfloat16 : type))
+      try assertClose(
+        try found.to(.float32), wanted, relative: 1.0 / 64, absolute: try wanted.abs().max().item() / 64, "gradient \(place)")
     }
   }
 

@@ -48,7 +48,8 @@ public struct GrownVocabulary: Sendable {
     }
     let (old, new) = (try TextSide(base).tokenizer, try TextSide(files).tokenizer)
     guard new.vocabularySize > old.vocabularySize else { return nil }
-    for id in [0, old.vocabularySize / 2, old.vocabularySize - 1].map({ Int32($0) }) where new.token(of: id) != old.token(of: id) {
+    for id in [0, old.vocabularySize / 2, old.vocabularySize - 1].map({ Int32($0) }) where new.token(of: id) != old.token(of: id)
+    {
       throw RecipeError(
         "\(path): token \(id) is “\(new.token(of: id) ?? "")”, and “\(old.token(of: id) ?? "")” in \(base.path): the adapter was "
           + "made for another model")

@@ -140,7 +140,8 @@ public final class ModelWeights {
   func grow(_ grown: GrownVocabulary) throws {
     guard vocabulary == nil, adapters.adapters.isEmpty else {
       throw RecipeError(
-        "\(grown.files.path) adds tokens to the vocabulary, which takes an adapter for itself: use one that does so, and as the first")
+        "\(grown.files.path) adds tokens to the vocabulary, which takes an adapter for itself: use one that does so, and as the first"
+      )
     }
     try grown.grow(model)
     vocabulary = grown

@@ -24,8 +24,9 @@ public enum GrownTokenizer {
     let entries = tokens.enumerated().map { place, token in
       // What is special is looked for in the text as it came, the rest in the normalized one: the defaults of transformers.
       AddedToken(
-        id: Int32(clamping: firstID + place), content: token.content, isSpecial: token.isSpecial, isNormalized: !token.isSpecial)
-        .json.text(.python)
+        id: Int32(clamping: firstID + place), content: token.content, isSpecial: token.isSpecial, isNormalized: !token.isSpecial
+      )
+      .json.text(.python)
     }
     let list = entries.joined(separator: ", ")
     do throws(JSONError) {
