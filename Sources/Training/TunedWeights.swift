@@ -39,7 +39,7 @@ extension Adapter {
   ///   - record: what is noted of an adapter beside them.
   ///   - anyBase: restore also an adapter that was saved with another base.
   public func tunedPart(base: String, record: AdapterRecord = AdapterRecord(), anyBase: Bool = false) -> any TunedPart {
-    configuration.peftType == nil
+    configuration.files == .model
       ? TunedWeights(self) : TunedAdapter(self, base: base, record: record, anyBase: anyBase)
   }
 }
