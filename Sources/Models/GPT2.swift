@@ -80,6 +80,7 @@ final class GPT2Stack: Module {
   @Children("h") var layers: [GPT2Layer]
   @Child("ln_f") var norm: LayerNorm
   @Child("prompts") var prompts: SoftPrompts
+  @Child("invertible_adapters") var inputAdapters: InputAdapters
   var checkpointing = GradientCheckpointing.none
   private let dropout: Double
   private let context: Int
@@ -94,6 +95,7 @@ final class GPT2Stack: Module {
     for _ in 0..<shape.layerCount { layers.append(try GPT2Layer(configuration)) }
     norm = try LayerNorm(shape.hiddenSize, eps: configuration.normEps)
     prompts = SoftPrompts()
+    inputAdapters = InputAdapters()
   }
 
   func forward(_ input: ModelInput) throws(TorchError) -> Tensor {
@@ -105,7 +107,7 @@ final class GPT2Stack: Module {
     }
     var x = try pass.rows + positions.forward(pass.positions)
     if isTraining { x = try x.dropout(dropout) }
-    var stream = ResidualStream(x)
+    var stream = ResidualStream(try inputAdapters.forward(x))
     let plans = try AttentionPlans(pass, windows: Array(repeating: nil, count: layers.count))
     for (index, layer) in layers.enumerated() {
       let cache = pass.cache?.layers[index]
@@ -123,6 +125,8 @@ final class GPT2Layer: Module {
   @Child("attn") var attention: GPT2Attention
   @Child("ln_2") var feedForwardNorm: LayerNorm
   @Child("mlp") var feedForward: GPT2FeedForward
+  @Child("attention_adapters") var attentionAdapters: SublayerAdapters
+  @Child("output_adapters") var outputAdapters: SublayerAdapters
 
   init(_ configuration: GPT2.Configuration) throws(TorchError) {
     let (size, eps) = (configuration.shape.hiddenSize, configuration.normEps)
@@ -131,14 +135,18 @@ final class GPT2Layer: Module {
     attention = try GPT2Attention(configuration)
     feedForwardNorm = try LayerNorm(size, eps: eps)
     feedForward = try GPT2FeedForward(configuration)
+    attentionAdapters = SublayerAdapters()
+    outputAdapters = SublayerAdapters()
   }
 
   func forward(
     _ stream: inout ResidualStream, plan: AttentionPlan, cache: LayerCache?, checkpointing: GradientCheckpointing
   ) throws(TorchError) {
     stream.pending = try attention.forward(try attentionNorm.forward(&stream), plan: plan, cache: cache)
-    try stream.run(recomputed: checkpointing == .selective, feedForward) { [self] (stream) throws(TorchError) in
+    try attentionAdapters.apply(to: &stream)
+    try stream.run(recomputed: checkpointing == .selective, self) { [self] (stream) throws(TorchError) in
       stream.pending = try feedForward.forward(try feedForwardNorm.forward(&stream))
+      try outputAdapters.apply(to: &stream)
     }
   }
 }

@@ -122,6 +122,7 @@ final class GatedDecoderStack: Module {
   @Children("layers") var layers: [GatedDecoderLayer]
   @Child("norm") var norm: RMSNorm
   @Child("prompts") var prompts: SoftPrompts
+  @Child("invertible_adapters") var inputAdapters: InputAdapters
   var checkpointing = GradientCheckpointing.none
   private let rotary: RotaryEmbedding
   private let windows: [Int?]
@@ -135,11 +136,12 @@ final class GatedDecoderStack: Module {
     for _ in 0..<shape.layerCount { layers.append(try GatedDecoderLayer(configuration)) }
     norm = try RMSNorm(shape.hiddenSize, eps: configuration.normEps)
     prompts = SoftPrompts()
+    inputAdapters = InputAdapters()
   }
 
   func forward(_ input: ModelInput) throws(TorchError) -> Tensor {
     let pass = try DecoderPass(input, embedding: embedding, prompts: prompts, layers: layers.count)
-    var stream = ResidualStream(pass.rows)
+    var stream = ResidualStream(try inputAdapters.forward(pass.rows))
     let angles = try rotary.angles(pass.positions, length: pass.length)
     let plans = try AttentionPlans(pass, windows: windows)
     for (index, layer) in layers.enumerated() {
@@ -158,6 +160,8 @@ final class GatedDecoderLayer: Module {
   @Child("self_attn") var attention: GatedDecoderAttention
   @Child("post_attention_layernorm") var feedForwardNorm: RMSNorm
   @Child("mlp") var feedForward: GatedFeedForward
+  @Child("attention_adapters") var attentionAdapters: SublayerAdapters
+  @Child("output_adapters") var outputAdapters: SublayerAdapters
 
   init(_ configuration: GatedDecoderConfiguration) throws(TorchError) {
     let (size, eps) = (configuration.shape.hiddenSize, configuration.normEps)
@@ -166,6 +170,8 @@ final class GatedDecoderLayer: Module {
     attention = try GatedDecoderAttention(configuration)
     feedForwardNorm = try RMSNorm(size, eps: eps)
     feedForward = try GatedFeedForward(configuration)
+    attentionAdapters = SublayerAdapters()
+    outputAdapters = SublayerAdapters()
   }
 
   func forward(
@@ -173,8 +179,10 @@ final class GatedDecoderLayer: Module {
     checkpointing: GradientCheckpointing
   ) throws(TorchError) {
     stream.pending = try attention.forward(try inputNorm.forward(&stream), angles: angles, plan: plan, cache: cache)
-    try stream.run(recomputed: checkpointing == .selective, feedForward) { [self] (stream) throws(TorchError) in
+    try attentionAdapters.apply(to: &stream)
+    try stream.run(recomputed: checkpointing == .selective, self) { [self] (stream) throws(TorchError) in
       stream.pending = try feedForward.forward(try feedForwardNorm.forward(&stream))
+      try outputAdapters.apply(to: &stream)
     }
   }
 }

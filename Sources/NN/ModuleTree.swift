@@ -70,6 +70,24 @@ extension Module {
     return found
   }
 
+  /// Every place behind a part of a layer, with its path: `model.layers.0.output_adapters`.
+  public final func sublayerPlaces() -> [(path: String, place: SublayerAdapters)] {
+    var found: [(path: String, place: SublayerAdapters)] = []
+    visit { path, slot in
+      if let slot = slot as? ChildSlot<SublayerAdapters> { found.append((path, slot.value)) }
+    }
+    return found
+  }
+
+  /// The place before the first layer, with its path: `model.invertible_adapters`; nil where a model has none.
+  public final func inputPlace() -> (path: String, place: InputAdapters)? {
+    var found: (path: String, place: InputAdapters)?
+    visit { path, slot in
+      if let slot = slot as? ChildSlot<InputAdapters> { found = (path, slot.value) }
+    }
+    return found
+  }
+
   /// Stops gradients for every parameter here and below.
   public final func freeze() throws(TorchError) {
     for parameter in parameters() { try parameter.value.setRequiresGradient(false) }

@@ -43,7 +43,7 @@ extension Adapter {
     base: String, record: AdapterRecord = AdapterRecord(), anyBase: Bool = false,
     writeBeside: @escaping (URL) throws -> Void = { _ in }
   ) -> any TunedPart {
-    configuration.peftType == nil
+    configuration.files == .model
       ? TunedWeights(self)
       : TunedAdapter(self, base: base, record: record, anyBase: anyBase, writeBeside: writeBeside)
   }

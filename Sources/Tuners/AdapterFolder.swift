@@ -5,7 +5,8 @@ import OrderedCollections
 import Text
 import Torch
 
-/// An adapter on disk as PEFT keeps it: `adapter_config.json` and `adapter_model.safetensors`.
+/// An adapter on disk as PEFT keeps it: `adapter_config.json` and `adapter_model.safetensors`; or, where the method is one of
+/// AdapterHub's, as its package does.
 public enum AdapterFolder {
   /// The name of the settings.
   public static let configName = "adapter_config.json"
@@ -14,10 +15,18 @@ public enum AdapterFolder {
   /// The name of what PEFT's format has no place for, and training needs to go on exactly.
   public static let stateName = "attune-state.safetensors"
 
+  /// Where the settings of a folder stand; nil where it holds no adapter.
+  public static func settings(_ folder: URL) -> URL? {
+    [configName, FusionFolder.configName].lazy.map { folder.appending(path: $0) }.first {
+      FileManager.default.fileExists(atPath: $0.path)
+    }
+  }
+
   /// The settings in a folder.
   ///
   /// - Throws: ``TunerError`` or `CheckpointError` that names file and key.
   public static func configuration(_ folder: URL) throws -> any TuningMethod {
+    if FusionFolder.isOne(folder) { return try FusionFolder.configuration(folder) }
     let url = folder.appending(path: configName)
     guard FileManager.default.fileExists(atPath: url.path) else {
       throw TunerError("\(folder.path) is no adapter: it holds no \(configName)")
@@ -26,6 +35,7 @@ public enum AdapterFolder {
     if json["fine_tune_type"] != nil {
       throw TunerError("\(folder.path) holds an adapter of mlx-lm's; `attune adapters convert` makes one of PEFT's of it")
     }
+    if AdapterHubFolder.isOne(json) { return try AdapterHubFolder.configuration(json, path: url.path) }
     guard let type = json["peft_type"]?.string else { throw TunerError("\(url.path): “peft_type” is missing") }
     guard var method = Methods.make(peftType: type) else {
       let known = Methods.peftTypes.joined(separator: ", ")
@@ -37,7 +47,8 @@ public enum AdapterFolder {
 
   /// `base_model_name_or_path` of a folder, where it says one.
   public static func baseModel(_ folder: URL) throws -> String? {
-    try JSONFile.object(at: folder.appending(path: configName))["base_model_name_or_path"]?.string
+    let json = try JSONFile.object(at: settings(folder) ?? folder.appending(path: configName))
+    return json[AdapterHubFolder.isOne(json) ? AdapterHubFolder.baseKey : "base_model_name_or_path"]?.string
   }
 
   /// Writes an adapter into `folder`, which is made where it is missing.
@@ -48,6 +59,7 @@ public enum AdapterFolder {
   ///   - folder: where to.
   /// - Throws: ``TunerError`` for a method that PEFT has no files for.
   public static func save(_ adapter: Adapter, base: String, to folder: URL) throws {
+    if adapter.configuration.files == .adapterHub { return try AdapterHubFolder.save(adapter, base: base, to: folder) }
     let config = try adapterConfig(adapter, base: base)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     try write(adapter.saved, to: folder.appending(path: weightsName))
@@ -56,7 +68,8 @@ public enum AdapterFolder {
     try AtomicFile.write(config.text(.pretty) + "\n", to: folder.appending(path: configName))
   }
 
-  private static func write(_ tensors: [SavedTensor], to url: URL) throws {
+  /// Writes those tensors that are to be written.
+  static func write(_ tensors: [SavedTensor], to url: URL) throws {
     try Safetensors.write(try tensors.filter(\.isWritten).map { ($0.name, try $0.value()) }, to: url)
   }
 
@@ -93,6 +106,7 @@ public enum AdapterFolder {
     let method = try configuration(folder)
     // A folder without weights is refused before the model is touched.
     _ = try weights(folder)
+    if method.files == .adapterHub { try AdapterHubFolder.refuseOtherHead(folder, of: set.model) }
     let adapter = try set.add(method, named: name, strict: false)
     do {
       try restore(adapter, from: folder)
@@ -110,6 +124,7 @@ public enum AdapterFolder {
     if !adapter.state.isEmpty, FileManager.default.fileExists(atPath: state.path) {
       try fill(adapter.state, from: try SafetensorsFile(state))
     }
+    if adapter.configuration.files == .adapterHub { return try AdapterHubFolder.restore(adapter, from: folder) }
     try fill(adapter.saved, from: try SafetensorsFile(weights(folder)))
   }
 
@@ -117,17 +132,21 @@ public enum AdapterFolder {
   ///
   /// - Throws: ``TunerError`` where there is none, or a pickle.
   public static func weights(_ folder: URL) throws -> URL {
-    let url = folder.appending(path: weightsName)
-    if FileManager.default.fileExists(atPath: url.path) { return url }
-    if FileManager.default.fileExists(atPath: folder.appending(path: "adapter_model.bin").path) {
+    let holds = { (name: String) in FileManager.default.fileExists(atPath: folder.appending(path: name).path) }
+    let names = [weightsName, AdapterHubFolder.weightsName, FusionFolder.weightsName]
+    if let name = names.first(where: holds) { return folder.appending(path: name) }
+    let pickles = [("adapter_model.bin", "safe_serialization"), AdapterHubFolder.pickle, FusionFolder.pickle]
+    for (name, advice) in pickles where holds(name) {
       throw TunerError(
-        "\(folder.path) holds adapter_model.bin, a pickle, which can run code when it is read; save it again with safe_serialization"
-      )
+        "\(folder.path) holds \(name), a pickle, which can run code when it is read; save it again with \(advice)")
     }
-    throw TunerError("\(folder.path) holds no \(weightsName)")
+    throw TunerError("\(folder.path) holds none of \(names.joined(separator: ", "))")
   }
 
-  private static func fill(_ tensors: [SavedTensor], from file: SafetensorsFile) throws {
+  /// Puts the tensors of a file back.
+  ///
+  /// - Throws: ``TunerError`` that names every one that is missing, superfluous or misshapen; nothing is changed then.
+  static func fill(_ tensors: [SavedTensor], from file: SafetensorsFile) throws {
     var unused = Set(file.names)
     var loaded: [(target: SavedTensor, source: Tensor)] = []
     var missing: [String] = []

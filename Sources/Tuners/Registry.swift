@@ -10,7 +10,17 @@ public enum Methods {
     ("ln_tuning", LNTuningConfiguration()), ("trainable_tokens", TrainableTokensConfiguration()),
     ("full", FullConfiguration()), ("bitfit", FullConfiguration(trainable: ["biases"])),
     ("prompt_tuning", PromptTuning()), ("p_tuning", PTuning()), ("prefix_tuning", PrefixTuning()),
-    ("multitask_prompt_tuning", MultitaskPromptTuning()),
+    ("multitask_prompt_tuning", MultitaskPromptTuning()), ("bottleneck", BottleneckConfiguration()),
+    ("houlsby", BottleneckConfiguration.houlsby), ("pfeiffer", BottleneckConfiguration()),
+    ("parallel", BottleneckConfiguration.parallel), ("compacter", BottleneckConfiguration.compacter(plusPlus: false)),
+    ("compacter++", BottleneckConfiguration.compacter(plusPlus: true)),
+    // What AdapterHub calls the same.
+    ("double_seq_bn", BottleneckConfiguration.houlsby), ("seq_bn", BottleneckConfiguration()),
+    ("par_bn", BottleneckConfiguration.parallel),
+    ("scaled_par_bn", BottleneckConfiguration.parallel.changed { $0.scaling = .learned }),
+    ("seq_bn_inv", BottleneckConfiguration().changed { $0.isInvertible = true }),
+    ("double_seq_bn_inv", BottleneckConfiguration.houlsby.changed { $0.isInvertible = true }),
+    ("fusion", FusionConfiguration()),
   ]
 
   /// The names a recipe may give, in the table's order.

@@ -2,14 +2,26 @@ import NN
 import OrderedCollections
 import Text
 
+/// Whose files the adapters of a method are kept in.
+public enum AdapterFiles: Sendable, Hashable {
+  /// A model's: its own weights are tuned.
+  case model
+  /// PEFT's, with this `peft_type`.
+  case peft(String)
+  /// AdapterHub's.
+  case adapterHub
+}
+
 /// A method that tunes a model: settings that know how to be read, how to be written, and how to install themselves.
 ///
 /// A method is one file with its settings and what it puts into a model, and one line in ``Methods``.
 public protocol TuningMethod: Sendable {
   /// Its name in a recipe: `lora` …
   static var name: String { get }
-  /// Its name in PEFT's files: `LORA` …; nil where the weights that are tuned are the model's own.
+  /// Its name in PEFT's files: `LORA` …; nil where PEFT has none.
   static var peftType: String? { get }
+  /// Whose files its adapters are kept in.
+  static var files: AdapterFiles { get }
   /// The learning rate of a run that names none.
   var learningRate: Double { get }
   /// Its settings, each with its keys, its field and its range.
@@ -42,7 +54,7 @@ public protocol TuningMethod: Sendable {
   ///
   /// - Throws: ``TunerError`` that names the file and the key.
   mutating func read(adapterConfig: AdapterConfigReader) throws
-  /// The keys of `adapter_config.json` that are the method's own.
+  /// The keys of `adapter_config.json` that are the method's own; in AdapterHub's, those of its `config`.
   func adapterConfig(for adapter: Adapter) throws -> OrderedDictionary<String, JSON>
   /// What the run's learning rate is multiplied by for the parameter at a path.
   func rateScale(of path: String, learningRate: Double) -> Double
@@ -53,6 +65,10 @@ extension TuningMethod {
   public var name: String { Self.name }
   /// Its name in PEFT's files.
   public var peftType: String? { Self.peftType }
+  /// PEFT's, or a model's where PEFT has no name for it.
+  public static var files: AdapterFiles { peftType.map(AdapterFiles.peft) ?? .model }
+  /// Whose files its adapters are kept in.
+  public var files: AdapterFiles { Self.files }
   /// 2e-4.
   public var learningRate: Double { 2e-4 }
 

@@ -33,7 +33,7 @@ struct MethodRow: Sendable {
     return settings
   }
 
-  static var all: [MethodRow] { low + others + prompts }
+  static var all: [MethodRow] { low + others + prompts + bottlenecks }
 
   private static var low: [MethodRow] {
     var adalora = AdaLoRAConfiguration()

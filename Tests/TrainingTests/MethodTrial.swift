@@ -163,7 +163,7 @@ struct MethodTrial {
     let before = try logits()
     try adapter.tunedPart(base: row.model).save(to: folder.url)
     let other = try MethodTrial(row)
-    if row.settings.peftType == nil {
+    if row.settings.files == .model {
       try other.adapters.add(row.settings).tunedPart(base: row.model).restore(from: folder.url)
     } else {
       try AdapterFolder.load(folder.url, into: other.adapters)

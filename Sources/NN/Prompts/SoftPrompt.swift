@@ -31,37 +31,16 @@ public protocol SoftPrompt: Module {
   func virtualTokens(rows: Int, tasks: [Int]) throws(TorchError) -> VirtualTokens
 }
 
-/// The place in a model for soft prompts: those installed, by name, and which are at work.
-public final class SoftPrompts: Module {
-  /// The prompts by adapter name, in order of installation.
-  @NamedChildren("adapters", asModule: { $0 }) public private(set) var installed: [(name: String, module: any SoftPrompt)]
-  /// The names of those that take part; the first stands first in a row.
-  public private(set) var active: [String] = []
+/// The place in a model for soft prompts: the first at work stands first in a row.
+public final class SoftPrompts: AdapterPlace<any SoftPrompt> {
   /// The task of rows of which nobody says one.
   public var task = 0
 
-  /// Puts a prompt beside the others, not at work yet.
-  public func install(_ prompt: any SoftPrompt, named name: String) {
-    remove(name)
-    installed.append((name, prompt))
-  }
-
-  /// Takes a prompt away.
-  public func remove(_ name: String) {
-    activate(name, false)
-    installed.removeAll { $0.name == name }
-  }
-
-  /// Lets a prompt take part behind those that do already, or no longer.
-  public func activate(_ name: String, _ on: Bool) {
-    active.removeAll { $0 == name }
-    if on, installed.contains(where: { $0.name == name }) { active.append(name) }
-  }
+  /// Nothing is there yet.
+  public init() { super.init { $0 } }
 
   /// Virtual tokens before each row as things stand.
-  public var count: Int { activePrompts.reduce(0) { $0 + $1.count } }
-
-  private var activePrompts: [any SoftPrompt] { active.compactMap { name in installed.first { $0.name == name }?.module } }
+  public var count: Int { activeModules.reduce(0) { $0 + $1.count } }
 
   /// What stands before `rows` rows of tokens: keys and values by layer, and rows [S, n, d] behind them.
   ///
@@ -73,7 +52,7 @@ public final class SoftPrompts: Module {
     let tasks = tasks.isEmpty ? Array(repeating: task, count: rows) : tasks
     var prefixes: [[KeyValueRows]] = []
     var parts: [Tensor] = []
-    for prompt in activePrompts {
+    for prompt in activeModules {
       switch try prompt.virtualTokens(rows: rows, tasks: tasks) {
       case .rows(let rows): parts.append(rows)
       case .keysAndValues(let prefix):

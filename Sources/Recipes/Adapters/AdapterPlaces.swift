@@ -40,8 +40,8 @@ public enum AdapterPlaces {
   /// Whether a folder is an adapter's own.
   public static func isAdapter(_ folder: URL) -> Bool {
     let manager = FileManager.default
-    guard manager.fileExists(atPath: folder.appending(path: AdapterFolder.configName).path) else { return false }
-    let names = [AdapterFolder.weightsName, MLXAdapter.weightsName]
+    guard AdapterFolder.settings(folder) != nil else { return false }
+    let names = [AdapterFolder.weightsName, MLXAdapter.weightsName, AdapterHubFolder.weightsName, FusionFolder.weightsName]
     return names.contains { manager.fileExists(atPath: folder.appending(path: $0).path) }
   }
 
@@ -82,11 +82,13 @@ public enum AdapterPlaces {
     return target
   }
 
-  /// Says anew which model an adapter of PEFT's layout is for: its `base_model_name_or_path`. Other settings stay as they are.
+  /// Says anew which model an adapter is for, under the key that its layout has for it. Other settings stay as they are.
   public static func setBase(_ base: String, of folder: URL) throws {
-    let url = folder.appending(path: AdapterFolder.configName)
+    let url = AdapterFolder.settings(folder) ?? folder.appending(path: AdapterFolder.configName)
     var members = try JSONFile.object(at: url).object ?? [:]
-    members[MLXAdapter.isOne(folder) ? "model" : "base_model_name_or_path"] = .string(base)
+    let isAdapterHub = AdapterHubFolder.isOne(.object(members))
+    let key = MLXAdapter.isOne(folder) ? "model" : isAdapterHub ? AdapterHubFolder.baseKey : "base_model_name_or_path"
+    members[key] = .string(base)
     try AtomicFile.write(JSON.object(members).text(.pretty) + "\n", to: url)
   }
 }

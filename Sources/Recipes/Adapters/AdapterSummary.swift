@@ -25,6 +25,8 @@ public struct AdapterSummary: Sendable {
     case peft
     /// mlx-lm's.
     case mlx
+    /// AdapterHub's.
+    case adapterHub = "adapterhub"
   }
 
   /// The folder.
@@ -35,7 +37,7 @@ public struct AdapterSummary: Sendable {
   public let method: String
   /// `base_model_name_or_path`, where it is known.
   public let base: String?
-  /// The ranks there are, smallest first.
+  /// The ranks there are, or the features of bottlenecks, smallest first.
   public let ranks: [Int]
   /// The settings as they stand in the file.
   public let config: JSON
@@ -61,8 +63,8 @@ public struct AdapterSummary: Sendable {
   /// - Throws: ``RecipeError`` or `CheckpointError` where it is none or damaged.
   public init(_ folder: URL, readingNumbers: Bool = true) throws {
     path = folder.path
-    layout = MLXAdapter.isOne(folder) ? .mlx : .peft
-    config = try JSONFile.object(at: folder.appending(path: AdapterFolder.configName))
+    config = try JSONFile.object(at: AdapterFolder.settings(folder) ?? folder.appending(path: AdapterFolder.configName))
+    layout = MLXAdapter.isOne(folder) ? .mlx : AdapterHubFolder.isOne(config) ? .adapterHub : .peft
     let file = try SafetensorsFile(
       layout == .mlx ? folder.appending(path: MLXAdapter.weightsName) : AdapterFolder.weights(folder))
     switch layout {
@@ -72,6 +74,9 @@ public struct AdapterSummary: Sendable {
       }
       (method, base) = (type, config["base_model_name_or_path"]?.string)
     case .mlx: (method, base) = (config["fine_tune_type"]?.string ?? "lora", config["model"]?.string)
+    case .adapterHub:
+      let settings = try AdapterFolder.configuration(folder)
+      (method, base) = ((settings as? BottleneckConfiguration)?.variant ?? settings.name, try AdapterFolder.baseModel(folder))
     }
     tensors = try file.names.compactMap { name in
       guard let info = file.info(name) else { return nil }
@@ -90,6 +95,7 @@ public struct AdapterSummary: Sendable {
     let found = tensors.compactMap { row -> Int? in
       let parts = row.name.split(separator: ".")
       guard row.info.shape.count == 2 else { return nil }
+      if row.name.hasSuffix("adapter_down.0.weight") { return row.info.shape[0] }
       if parts.contains("lora_A") || parts.contains("lora_embedding_A") { return row.info.shape[0] }
       return parts.last == "lora_a" ? row.info.shape[1] : nil
     }
@@ -100,6 +106,10 @@ public struct AdapterSummary: Sendable {
     var found: OrderedSet<String> = []
     for row in tensors {
       let parts = row.name.split(separator: ".").map(String.init)
+      if let place = parts.first(where: { $0.hasSuffix("_adapters") }) {
+        found.append(place)
+        continue
+      }
       guard let leaf = parts.firstIndex(where: isLeaf), leaf > 0 else { continue }
       found.append(parts[leaf - 1])
     }

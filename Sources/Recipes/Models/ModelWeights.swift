@@ -159,9 +159,8 @@ public final class ModelWeights {
   /// - Throws: ``RecipeError`` where neither holds an adapter.
   public static func adapterFolder(_ path: String) throws(RecipeError) -> URL {
     let folder = URL(filePath: path).standardizedFileURL
-    for candidate in [folder, folder.appending(path: "adapter")] {
-      let config = candidate.appending(path: AdapterFolder.configName)
-      if FileManager.default.fileExists(atPath: config.path) { return candidate }
+    for candidate in [folder, folder.appending(path: "adapter")] where AdapterFolder.settings(candidate) != nil {
+      return candidate
     }
     guard FileManager.default.fileExists(atPath: folder.path) else {
       throw RecipeError("there is no adapter at “\(path)”: no such folder")

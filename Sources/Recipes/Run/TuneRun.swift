@@ -60,7 +60,7 @@ public final class TuneRun {
   public var resultFolder: URL { output.appending(path: tunesModel ? "model" : "adapter") }
 
   /// Whether the model's own weights are tuned.
-  public var tunesModel: Bool { recipe.method.initFrom == nil && recipe.method.settings.peftType == nil }
+  public var tunesModel: Bool { recipe.method.initFrom == nil && recipe.method.settings.files == .model }
 
   /// Checks every path before anything is loaded.
   ///
@@ -75,6 +75,7 @@ public final class TuneRun {
       throw RecipeError("data: there is no file “\(source.path)” in \(manager.currentDirectoryPath)")
     }
     if let folder = recipe.method.initFrom { _ = try AdapterFolder.configuration(URL(filePath: folder)) }
+    for folder in recipe.method.below { _ = try AdapterFolder.configuration(ModelWeights.adapterFolder(folder)) }
     try folder.check(resuming: resuming, overwriting: overwriting)
   }
 
@@ -161,7 +162,16 @@ public final class TuneRun {
     _ = try export.write(model.model, to: resultFolder)
   }
 
+  /// Installs what is tuned, behind the adapters that it stands on.
   private func install(in model: LoadedModel) throws -> Adapter {
+    try model.load(adapters: recipe.method.below, anyBase: anyBase)
+    let below = recipe.method.below.isEmpty ? [] : model.adapters.uses
+    let adapter = try installTuned(in: model)
+    try model.adapters.activate(uses: below + [AdapterUse(adapter.name)])
+    return adapter
+  }
+
+  private func installTuned(in model: LoadedModel) throws -> Adapter {
     guard let folder = recipe.method.initFrom else {
       var method = recipe.method.settings
       method.prepare(tokenizer: model.text.tokenizer, of: recipe.model)

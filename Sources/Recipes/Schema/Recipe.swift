@@ -92,6 +92,8 @@ public struct MethodRecipe: Sendable {
   public var settings: any TuningMethod
   /// A saved adapter to start from, whose settings count then.
   public var initFrom: String?
+  /// Saved adapters that are at work before the one that is tuned, and stay as they are: a language's below a task's.
+  public var below: [String] = []
 
   /// A method with these settings.
   public init(_ settings: any TuningMethod = LoRAConfiguration(), initFrom: String? = nil) {
@@ -103,6 +105,7 @@ public struct MethodRecipe: Sendable {
     guard let node else { return }
     let name = try node.choice("type", Methods.names.map { ($0, $0) })
     initFrom = try node.string("init_from")
+    below = try node.strings("stack_on") ?? []
     do {
       settings = name.flatMap(Methods.make) ?? settings
       try settings.read(recipe: node)

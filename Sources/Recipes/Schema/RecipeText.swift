@@ -31,6 +31,7 @@ extension MethodRecipe {
   fileprivate var lines: [String] {
     var lines = ["type: \(settings.name)"]
     if let initFrom { lines.append("init_from: \(quoted(initFrom))") }
+    if !below.isEmpty { lines.append("stack_on: [\(below.map(quoted).joined(separator: ", "))]") }
     return lines + settings.recipeSettings.map { "\($0.key): \($0.value.text())" }
   }
 }

@@ -13,7 +13,7 @@ struct AdapterInspection: ParsableCommand {
     commandName: "inspect",
     abstract: "Show what an adapter holds: method, base, ranks, targets, sizes, norms, numbers that are not finite.",
     discussion: """
-      PEFT's folders and mlx-lm's are read, without the model. Status 1 where a number is not finite, or the base given with \
+      PEFT's, mlx-lm's and AdapterHub's folders are read, without the model. Status 1 where a number is not finite, or the base given with \
       --model is not the one the adapter was trained on.
 
       Example:
@@ -51,6 +51,15 @@ struct AdapterInspection: ParsableCommand {
     if fits == false { throw CommandError("the adapter was trained on another base than \(model ?? "")") }
   }
 
+  /// What tells a layout from PEFT's.
+  private static func note(_ layout: AdapterSummary.Layout) -> String {
+    switch layout {
+    case .peft: ""
+    case .mlx: " (mlx-lm)"
+    case .adapterHub: " (AdapterHub)"
+    }
+  }
+
   /// Nil where the adapter does not say what it was trained on.
   private func isTrained(_ summary: AdapterSummary, on model: String) throws -> Bool? {
     guard let base = summary.record?.base else { return nil }
@@ -60,7 +69,7 @@ struct AdapterInspection: ParsableCommand {
 
   private func words(_ summary: AdapterSummary, _ fits: Bool?) -> [String] {
     var table = TextTable()
-    table.append("method", summary.method + (summary.layout == .mlx ? " (mlx-lm)" : ""))
+    table.append("method", summary.method + Self.note(summary.layout))
     table.append("base", summary.base ?? "not said")
     let record = summary.record?.base
     table.append("trained on", record.map { $0.fingerprint } ?? "not recorded")
