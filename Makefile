@@ -76,7 +76,7 @@ imports: bootstrap ## build everything, tests included, with undeclared imports 
 # In this order: later scripts read what earlier ones wrote. dataset_samples.py and mlx_adapters.py are not among them: they
 # need TRL and LLaMA-Factory, and mlx-lm, which pin other versions, in environments of their own.
 GOLDENS := models layers adapters combine training methods gguf_files checkpoints tokenizer_cases command_line soft_prompts new_tokens \
-	template_snippets templates generation evaluation
+	optimizers template_snippets templates generation evaluation
 
 goldens: .venv-goldens/installed ## write the golden files anew, with the reference implementations
 	@for name in $(GOLDENS); do echo "$$name.py"; .venv-goldens/bin/python Scripts/goldens/$$name.py || exit 1; done

@@ -5,21 +5,7 @@
 #include <mutex>
 
 #include "clones.h"
-
-namespace {
-
-/// A bijection of 32 bits in which each bit of the result depends on all bits of `x`. The constants are from a search for small
-/// bias: C. Wellons, "Prospecting for Hash Functions", 2018.
-__attribute__((always_inline)) inline uint32_t mix(uint32_t x) {
-  x ^= x >> 16;
-  x *= 0x7feb352du;
-  x ^= x >> 15;
-  x *= 0x846ca68bu;
-  x ^= x >> 16;
-  return x;
-}
-
-}  // namespace
+#include "mixing.h"
 
 ct::Dropout ct::draw_dropout(double share) {
   if (share <= 0) return {};

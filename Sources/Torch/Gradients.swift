@@ -53,3 +53,42 @@ extension Tensor {
     try Tensor.run("set_grad", self, gradient) { ct_set_grad(raw, gradient?.raw ?? ct_tensor()) }
   }
 }
+
+// MARK: - When a gradient is complete
+
+extension Tensor {
+  /// Has `body` called with this tensor in each backward pass that reaches it, when nothing more will be added to its gradient in that
+  /// pass; nil for nothing any more. An error of `body` ends the backward pass.
+  ///
+  /// The tensor is handed to `body` so that it need not be captured, which would keep it for ever.
+  public func onGradient(_ body: ((Tensor) throws(TorchError) -> Void)?) throws(TorchError) {
+    guard let body else { return try Tensor.run("on_gradient", self) { ct_clear_on_gradient(raw) } }
+    let function = ct_gradient_function(
+      context: Unmanaged.passRetained(GradientFunction(body)).toOpaque(),
+      run: { context, tensor in
+        let tensor = Tensor(owning: tensor)
+        guard let context else { return ct_fail("a gradient without a function") }
+        return Unmanaged<GradientFunction>.fromOpaque(context).takeUnretainedValue().run(tensor)
+      },
+      release: { context in
+        if let context { Unmanaged<GradientFunction>.fromOpaque(context).release() }
+      })
+    try Tensor.run("on_gradient", self) { ct_on_gradient(raw, function) }
+  }
+}
+
+/// What the shim calls for a gradient.
+private final class GradientFunction {
+  private let body: (Tensor) throws(TorchError) -> Void
+
+  init(_ body: @escaping (Tensor) throws(TorchError) -> Void) { self.body = body }
+
+  func run(_ tensor: Tensor) -> ct_status {
+    do {
+      try body(tensor)
+      return CT_OK
+    } catch {
+      return ct_fail(error.description)
+    }
+  }
+}

@@ -27,7 +27,7 @@ struct CheckpointFolder {
   /// Writes a checkpoint and drops the oldest beyond `limit`.
   ///
   /// - Returns: the checkpoint's folder.
-  func save(_ state: TrainingState, optimizer: AdamW, part: any TunedPart, limit: Int) throws -> URL {
+  func save(_ state: TrainingState, optimizer: Optimizer, part: any TunedPart, limit: Int) throws -> URL {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let target = url(state.step)
     try AtomicFolder.write(to: target) { draft in
@@ -58,7 +58,7 @@ struct CheckpointFolder {
   }
 
   /// Puts tuned part, optimizer and random state back and returns where the run stood.
-  static func restore(_ checkpoint: URL, optimizer: AdamW, part: any TunedPart) throws -> TrainingState {
+  static func restore(_ checkpoint: URL, optimizer: Optimizer, part: any TunedPart) throws -> TrainingState {
     let data = try Data(contentsOf: checkpoint.appending(path: stateName))
     let state: TrainingState
     do {

@@ -10,13 +10,18 @@ struct NonFiniteDiagnosis {
   let samples: [EncodedSample]
 
   /// The error that ends the run.
-  func error(step: Int, loss: Double, norm: Double, batches: [Batch], optimizer: AdamW) throws -> TrainingError {
+  ///
+  /// - Parameter hasMoved: whether the step may have changed parameters.
+  func error(step: Int, loss: Double, norm: Double, batches: [Batch], optimizer: Optimizer, hasMoved: Bool) throws
+    -> TrainingError
+  {
     let what = loss.isFinite ? "the gradients' norm is \(norm)" : "the loss is \(loss)"
     let sample = try firstBadSample(batches).map { "; first sample with such a loss: \(samples[$0].location)" } ?? ""
     let tensor = try firstBadTensor(optimizer).map { "; first bad tensor: \($0)" } ?? ""
     let lasting = samples.isEmpty ? "" : suspects(batches)
     return TrainingError(
-      "step \(step): \(what)\(sample)\(tensor)\(sample.isEmpty ? lasting : ""). Nothing was changed by this step. "
+      "step \(step): \(what)\(sample)\(tensor)\(sample.isEmpty ? lasting : ""). "
+        + (hasMoved ? "Some parameters were moved in this step before that showed. " : "Nothing was changed by this step. ")
         + "A lower learning_rate, longer warm-up or dtype f32 often helps; the last checkpoint is from before it")
   }
 
@@ -35,7 +40,7 @@ struct NonFiniteDiagnosis {
     return nil
   }
 
-  private func firstBadTensor(_ optimizer: AdamW) throws -> String? {
+  private func firstBadTensor(_ optimizer: Optimizer) throws -> String? {
     for (path, _, value) in model.parameters() where value.dtype.isFloatingPoint {
       if try !value.isFinite().all() { return path }
     }

@@ -27,7 +27,7 @@ public final class Trainer {
   private let options: TrainingOptions
   private let output: URL
   private let evaluator: Evaluator?
-  private let optimizer: AdamW
+  private let optimizer: Optimizer
   private let checkpoints: CheckpointFolder
   private let observe: (TrainingEvent) -> Void
   private let shouldStop: () -> Bool
@@ -68,8 +68,9 @@ public final class Trainer {
     let warmup = options.warmupSteps ?? Int((options.warmupRatio * Double(self.totalSteps)).rounded(.up))
     schedule = Schedule(options.schedule, warmupSteps: warmup, totalSteps: self.totalSteps)
     guard !part.parameters.isEmpty else { throw TrainingError("there is nothing to train: no parameter takes gradients") }
+    try options.checkBackwardSteps(gradientsComeWhole: part.gradientsComeWhole && part.companion == nil)
     for (_, value) in part.parameters { try value.setRequiresGradient(true) }
-    optimizer = try AdamW(part.parameters, settings: options.optimizer) {
+    optimizer = try Optimizer(part.parameters, options: options.optimizer, pages: output, seed: options.seed) {
       part.rateScale(of: $0, learningRate: options.learningRate)
     }
     try part.companion?.begin(totalSteps: self.totalSteps)
@@ -143,6 +144,27 @@ public final class Trainer {
     let batches = nextBatches()
     guard !batches.isEmpty else { return nil }
     let count = batches.reduce(0) { $0 + objective.count($1) }
+    let rate = options.learningRate * schedule.factor(after: state.step)
+    let (sum, loss, norm) =
+      try options.optimizer.isInBackward
+      ? moveInBackward(batches, count: count, rate: rate) : move(batches, count: count, rate: rate)
+    let tokens = batches.reduce(0) { $0 + $1.tokenCount }
+    let seconds = (ContinuousClock.now - start) / .seconds(1)
+    state.step += 1
+    state.tokens += tokens
+    state.seconds += seconds
+    state.window.lossSum += sum
+    state.window.count += count
+    state.window.tokens += tokens
+    state.window.seconds += seconds
+    return StepReport(
+      step: state.step, totalSteps: totalSteps, epoch: epoch, loss: loss,
+      learningRate: options.optimizer.method.learningRate(rate, step: state.step), gradientNorm: norm, tokens: tokens,
+      seconds: seconds, isLogged: state.step % options.logEvery == 0 || state.step == 1 || state.step == totalSteps)
+  }
+
+  /// Gathers the gradients of all batches, clips them together, and moves the parameters.
+  private func move(_ batches: [Batch], count: Int, rate: Double) throws -> (sum: Double, loss: Double, norm: Double) {
     var sum = 0.0
     for batch in batches {
       let batchSum = try objective.lossSum(batch, model: model)
@@ -155,27 +177,30 @@ public final class Trainer {
       try penalty.backward()
     }
     let norm = try optimizer.gradientNorm()
-    guard loss.isFinite, norm.isFinite else {
-      let diagnosis = NonFiniteDiagnosis(model: model, objective: objective, samples: feed.samples)
-      throw try diagnosis.error(step: state.step + 1, loss: loss, norm: norm, batches: batches, optimizer: optimizer)
-    }
-    let rate = options.learningRate * schedule.factor(after: state.step)
-    let scale = AdamW.clippingScale(norm: norm, limit: options.maxGradientNorm)
+    guard loss.isFinite, norm.isFinite else { throw try notFinite(loss, norm, batches, hasMoved: false) }
+    let scale = Optimizer.clippingScale(norm: norm, limit: options.maxGradientNorm)
     try optimizer.update(learningRate: rate, gradientScale: scale)
     try part.companion?.stepped(state.step + 1, gradientScale: scale)
     try optimizer.clearGradients()
-    let tokens = batches.reduce(0) { $0 + $1.tokenCount }
-    let seconds = (ContinuousClock.now - start) / .seconds(1)
-    state.step += 1
-    state.tokens += tokens
-    state.seconds += seconds
-    state.window.lossSum += sum
-    state.window.count += count
-    state.window.tokens += tokens
-    state.window.seconds += seconds
-    return StepReport(
-      step: state.step, totalSteps: totalSteps, epoch: epoch, loss: loss, learningRate: rate, gradientNorm: norm, tokens: tokens,
-      seconds: seconds, isLogged: state.step % options.logEvery == 0 || state.step == 1 || state.step == totalSteps)
+    return (sum, loss, norm)
+  }
+
+  /// Moves each parameter while the gradients of the others are computed. There is one batch.
+  private func moveInBackward(_ batches: [Batch], count: Int, rate: Double) throws -> (sum: Double, loss: Double, norm: Double) {
+    let total = try objective.lossSum(batches[0], model: model)
+    let sum = try total.item()
+    let loss = sum / Double(max(count, 1))
+    guard loss.isFinite else { throw try notFinite(loss, 0, batches, hasMoved: false) }
+    let norm = try optimizer.update(learningRate: rate) { () throws(TorchError) in try (total / Double(max(count, 1))).backward()
+    }
+    guard norm.isFinite else { throw try notFinite(loss, norm, batches, hasMoved: true) }
+    return (sum, loss, norm)
+  }
+
+  private func notFinite(_ loss: Double, _ norm: Double, _ batches: [Batch], hasMoved: Bool) throws -> TrainingError {
+    let diagnosis = NonFiniteDiagnosis(model: model, objective: objective, samples: feed.samples)
+    return try diagnosis.error(
+      step: state.step + 1, loss: loss, norm: norm, batches: batches, optimizer: optimizer, hasMoved: hasMoved)
   }
 
   private var epoch: Double {

@@ -28,8 +28,8 @@ public struct TrainingOptions: Sendable {
   public var warmupSteps: Int?
   /// Share of all steps that warm up.
   public var warmupRatio = 0.0
-  /// The optimizer's settings.
-  public var optimizer = AdamW.Settings()
+  /// The optimizer and its settings.
+  public var optimizer = OptimizerOptions()
   /// The norm gradients are clipped to; nil for no clipping.
   public var maxGradientNorm: Double? = 1
   /// What is computed again in the backward pass instead of being kept.

@@ -10,6 +10,8 @@ public protocol TunedPart {
   var companion: (any TrainingCompanion)? { get }
   /// What the run's learning rate is multiplied by for the parameter at a path.
   func rateScale(of path: String, learningRate: Double) -> Double
+  /// Whether the gradient of each parameter is complete at one moment of a backward pass, whatever is computed again in it.
+  var gradientsComeWhole: Bool { get }
   /// Writes it in its standard layout, with what training needs to go on exactly.
   func save(to folder: URL) throws
   /// Reads it back from what ``save(to:)`` wrote.
@@ -19,6 +21,8 @@ public protocol TunedPart {
 extension TunedPart {
   /// None.
   public var companion: (any TrainingCompanion)? { nil }
+  /// False: a part of an adapter may serve several layers.
+  public var gradientsComeWhole: Bool { false }
   /// 1.
   public func rateScale(of path: String, learningRate: Double) -> Double { 1 }
 }

@@ -4,7 +4,7 @@ import NN
 import Torch
 import Tuners
 
-/// Weights of the model itself as the result of a run, kept in float32 whatever the model computes in.
+/// Weights of the model itself as the result of a run, kept in float32 whatever the model computes in, or in bfloat16 alone.
 public struct TunedWeights: TunedPart {
   /// The name of the tensors.
   public static let fileName = "model.safetensors"
@@ -12,6 +12,9 @@ public struct TunedWeights: TunedPart {
 
   /// - Parameter adapter: what was installed by a method whose weights are the model's own.
   public init(_ adapter: Adapter) { self.adapter = adapter }
+
+  /// True: no parameter of a model serves two layers.
+  public var gradientsComeWhole: Bool { true }
 
   /// What is tuned.
   public var parameters: [(path: String, value: Tensor)] { adapter.parameters }
@@ -26,7 +29,7 @@ public struct TunedWeights: TunedPart {
   public func restore(from folder: URL) throws {
     let weights = try SafetensorsFile(folder.appending(path: Self.fileName))
     try withoutGradients {
-      for (path, value) in parameters { try value.copyInPlace(try weights.tensor(path, as: .float32)) }
+      for (path, value) in parameters { try value.copyInPlace(try weights.tensor(path, as: value.dtype)) }
     }
   }
 }

@@ -5,11 +5,21 @@ import Torch
 
 /// Tuning of the model's own weights: all of them, or those that are named; the others are frozen.
 ///
-/// What is tuned is kept in float32, whatever the model computes in.
+/// What is tuned is kept in float32, whatever the model computes in, or in bfloat16 alone.
 public struct FullConfiguration: TuningMethod, Hashable {
   /// What is tuned: `all`; `biases` (Ben Zaken et al., arXiv:2106.10199); `norms`; `last-N-layers`; parts of paths, such as `lm_head` or
   /// `layers.0.mlp`; expressions that match whole paths. A parameter is tuned where one of them fits.
   public var trainable = ["all"]
+  /// What the numbers that are tuned are kept in.
+  public var weightsDtype = WeightsType.float32
+
+  /// An element type of tuned weights.
+  public enum WeightsType: String, Sendable, Hashable, CaseIterable {
+    /// float32, in which small steps count.
+    case float32 = "f32"
+    /// bfloat16 alone, by half the memory: the optimizer rounds at random.
+    case bfloat16 = "bf16"
+  }
 
   /// Everything is tuned.
   public init() {}
@@ -23,9 +33,11 @@ public struct FullConfiguration: TuningMethod, Hashable {
   public static var peftType: String? { nil }
 
   /// Every setting.
-  public static var settings: [Setting<Self>] { [.strings("trainable", \.trainable)] }
+  public static var settings: [Setting<Self>] {
+    [.strings("trainable", \.trainable), .choice("weights_dtype", \.weightsDtype)]
+  }
 
-  /// Puts float32 copies in the place of what is tuned. Where that is everything, the base's own numbers are given up.
+  /// Puts copies in the place of what is tuned. Where that is everything, the base's own numbers are given up.
   public func install(in model: any CausalLM, named name: String, strict: Bool) throws -> Adapter {
     let parameters = model.parameters().filter { !$0.path.contains(".adapters.") }
     let (norms, layers) = (Set(model.norms()), model.shape.layerCount)
@@ -36,7 +48,11 @@ public struct FullConfiguration: TuningMethod, Hashable {
       guard !matching.isEmpty else { throw nothing(for: entry, parameters.map(\.path)) }
       chosen.formUnion(matching)
     }
-    let overlay = ParameterOverlay(isPermanent: parameters.allSatisfy { chosen.contains($0.path) })
+    let dtype = weightsDtype == .float32 ? DType.float32 : .bfloat16
+    guard dtype == .float32 || model.dtype == dtype else {
+      throw TunerError("weights_dtype: weights kept in bf16 need a model that computes in it: set train.dtype to bf16")
+    }
+    let overlay = ParameterOverlay(isPermanent: parameters.allSatisfy { chosen.contains($0.path) }, dtype: dtype)
     for (path, slots) in places(of: parameters, tied: model.isTied) where chosen.contains(path) { try overlay.add(path, slots) }
     return Adapter(name: name, configuration: self, parts: [overlay])
   }

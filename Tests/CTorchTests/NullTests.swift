@@ -48,6 +48,7 @@ import Testing
     ("swiglu", { ct_swiglu($0, none, $1) }), ("attention", { ct_attention($0, none, $0, none, false, 0, 1, $1) }),
     ("segment_attention", { ct_segment_attention($0, $0, none, [1], nil, 1, 0, 0, 1, $1) }),
     ("lstm", { ct_bidirectional_lstm(none, nil, 0, 1, 0, $1) }),
+    ("decode_blocks", { ct_decode_blocks($0, none, true, $1) }), ("round_at_random", { ct_round_at_random(none, 0, $1) }),
     ("linear_cross_entropy", { ct_linear_cross_entropy($0, $0, none, none, 8, $1) }),
     ("linear_log_probs", { ct_linear_log_probs($0, $0, none, none, 8, $1) }),
     ("token_log_probs", { ct_token_log_probs($0, none, $1) }), ("detach", { ct_detach(none, $1) }),
@@ -80,13 +81,18 @@ import Testing
     #expect(ct_requires_grad(none, &flag) == CT_INVALID_ARGUMENT)
     #expect(ct_equal(none, none, &flag) == CT_INVALID_ARGUMENT)
     #expect(flag && number == -5 && place == -5 && id == 5 && type == CT_BOOL, "nothing was written")
-    var step = ct_adamw_settings()
+    var step = ct_step_settings()
     step.step = 1
+    var adafactor = ct_adafactor_settings()
+    adafactor.step = 1
+    let nothing = ct_gradient_function(context: nil, run: nil, release: nil)
     for status in [
       ct_set_requires_grad(none, true), ct_backward(none), ct_set_grad(none, none), ct_copy_into(none, none),
       ct_add_into(none, none, 1), ct_scale_into(none, 1), ct_fill_into(none, 1), ct_normal_into(none, 0, 1),
       ct_uniform_into(none, 0, 1), ct_set_random_state(ct_device(kind: CT_CPU, index: 0), none),
-      ct_adamw([ct_adamw_parameter()], 1, &step), ct_adamw([], 0, nil), ct_norm_of_all([none], 1, &place),
+      ct_optimizer_step([ct_moved_parameter()], 1, &step), ct_optimizer_step([], 0, nil), ct_norm_of_all([none], 1, &place),
+      ct_adafactor_step([ct_adafactor_parameter()], 1, &adafactor), ct_adafactor_step([], 0, nil), ct_dynamic_map(true, nil),
+      ct_on_gradient(none, nothing), ct_clear_on_gradient(none),
       ct_cache_put(none, none, nil, none, none, nil),
     ] {
       #expect(status == CT_INVALID_ARGUMENT)

@@ -178,14 +178,33 @@ import Testing
     with(zeros([2]), zeros([1])) { operands in
       let (two, one) = (operands[0], operands[1])
       func step(_ number: Int64, gradient: ct_tensor) -> ct_status {
-        let parameter = ct_adamw_parameter(parameter: two, gradient: gradient, mean: two, square: two, learning_rate: 0.1)
-        var settings = ct_adamw_settings(
-          beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0, gradient_scale: 1, step: number)
-        return ct_adamw([parameter], 1, &settings)
+        var settings = ct_step_settings()
+        (settings.rule, settings.step) = (CT_STEP_ADAMW, number)
+        return ct_optimizer_step([parameter(gradient: gradient)], 1, &settings)
+      }
+      func parameter(gradient: ct_tensor) -> ct_moved_parameter {
+        var parameter = ct_moved_parameter()
+        (parameter.parameter, parameter.gradient) = (two, gradient)
+        (parameter.first.numbers, parameter.second.numbers) = (two, two)
+        return parameter
       }
       #expect(step(1, gradient: one) == CT_INVALID_ARGUMENT)
       #expect(step(0, gradient: two) == CT_INVALID_ARGUMENT)
       #expect(ct_set_grad(two, one) == CT_INVALID_ARGUMENT)
+      var settings = ct_step_settings()
+      (settings.rule, settings.step) = (CT_STEP_LION, 1)
+      var coded = parameter(gradient: two)
+      coded.first.scales = one
+      #expect(ct_optimizer_step([coded], 1, &settings) == CT_INVALID_ARGUMENT, "float32 with scales")
+      coded.first = ct_step_state()
+      #expect(ct_optimizer_step([coded], 1, &settings) == CT_INVALID_ARGUMENT, "nothing to remember in")
+      var adafactor = ct_adafactor_settings()
+      adafactor.step = 1
+      var factored = ct_adafactor_parameter()
+      (factored.parameter, factored.gradient, factored.squares) = (two, two, one)
+      #expect(ct_adafactor_step([factored], 1, &adafactor) == CT_INVALID_ARGUMENT)
+      var out = untouched
+      #expect(ct_decode_blocks(two, one, true, &out) == CT_INVALID_ARGUMENT, "codes are uint8")
       #expect(ct_set_threads(0) != CT_OK)
     }
   }

@@ -50,7 +50,7 @@ import Tuners
     let train = recipe.train
     #expect(train.epochs == 3 && train.batchSize == 4 && train.options.gradientAccumulation == 2)
     #expect(train.options.learningRate == 2e-4 && train.options.schedule == .cosine && train.options.warmupRatio == 0.03)
-    #expect(train.options.optimizer.weightDecay == 0.1 && train.options.maxGradientNorm == 0.5 && train.options.seed == 7)
+    #expect(train.options.optimizer.method.weightDecay == 0.1 && train.options.maxGradientNorm == 0.5 && train.options.seed == 7)
     #expect(train.model.dtype == .bfloat16 && train.options.earlyStopping?.patience == 2)
   }
 
@@ -82,6 +82,48 @@ import Tuners
   ])
   func whatIsWrongInAMethodIsNamed(_ method: String, _ expected: String) {
     let text = "model: m\nmethod: \(method)\ndata: { train: a.jsonl }\noutput: o"
+    #expect { try Recipe(text, file: "r.yaml") } throws: { "\($0)".contains(expected) && "\($0)".contains("r.yaml") }
+  }
+
+  @Test(arguments: [
+    (
+      "adamw_8bit",
+      "type: adamw, weight_decay: 0, beta1: 0.9, beta2: 0.999, eps: 1e-08, optim_bits: 8, min_8bit_size: 4096, is_paged: false"
+    ),
+    ("paged_adamw", "is_paged: true"), ("paged_adamw_8bit", "optim_bits: 8, min_8bit_size: 4096, is_paged: true"),
+    ("{ type: adamw, optim_bits: 8, min_8bit_size: 64 }", "optim_bits: 8, min_8bit_size: 64"),
+    ("{ type: adafactor, relative_step: true, warmup_init: true }", "relative_step: true, warmup_init: true"),
+    ("{ type: adafactor, beta1: 0.9, eps2: 0.01 }", "beta1: 0.9"),
+    ("lion", "type: lion, weight_decay: 0, beta1: 0.9, beta2: 0.99"),
+    ("paged_lion_8bit", "type: lion"),
+    ("{ type: sgd, momentum: 0.9, nesterov: true }", "momentum: 0.9, dampening: 0, nesterov: true"),
+    ("{ type: galore_adamw, rank: 4, proj_type: left, optim_target_modules: [mlp] }", "optim_target_modules: [\"mlp\"]"),
+    (
+      "{ lr_scale_pattern: { embed_tokens: 0.1 }, weight_decay_pattern: { norm: 0 } }",
+      "lr_scale_pattern: {\"embed_tokens\": 0.1}"
+    ),
+    ("{ page_folder: /scratch, stochastic_rounding: false }", "stochastic_rounding: false, page_folder: \"/scratch\""),
+  ])
+  func everyOptimizerIsReadAndWritten(_ optimizer: String, _ line: String) throws {
+    let recipe = try Recipe("model: m\ndata: { train: a.jsonl }\ntrain: { optimizer: \(optimizer) }\noutput: o")
+    #expect(recipe.yaml.contains(line), "\(recipe.yaml)")
+    #expect(try Recipe(recipe.yaml).yaml == recipe.yaml)
+  }
+
+  @Test(arguments: [
+    ("optimizer: adamw_8bits", "did you mean “adamw_8bit”"), ("optimizer: { type: adamw, optim_bits: 16 }", "must be 8 or 32"),
+    ("optimizer: { type: sgd, beta1: 0.9 }", "“train.optimizer.beta1” is no key"),
+    ("optimizer: { type: sgd, nesterov: true }", "momentum above 0"),
+    ("optimizer: { type: adafactor, warmup_init: true }", "needs relative_step"),
+    ("learning_rate: 1e-3, optimizer: { type: adafactor, relative_step: true }", "“train.learning_rate” counts for nothing"),
+    ("optimizer: { lr_scale_pattern: { '(': 1 } }", "lr_scale_pattern"),
+    ("optimizer: { weight_decay_pattern: { a: -1 } }", "from 0"),
+    ("max_grad_norm: 0, optimizer: { in_backward: true }", "for methods that tune the model's own weights"),
+    ("optimizer: { in_backward: true }", "set max_grad_norm to 0"),
+    ("gradient_accumulation: 2, max_grad_norm: 0, optimizer: { in_backward: true }", "set gradient_accumulation to 1"),
+  ])
+  func whatIsWrongInAnOptimizerIsNamed(_ train: String, _ expected: String) {
+    let text = "model: m\ndata: { train: a.jsonl }\ntrain: { \(train) }\noutput: o"
     #expect { try Recipe(text, file: "r.yaml") } throws: { "\($0)".contains(expected) && "\($0)".contains("r.yaml") }
   }
 

@@ -65,7 +65,7 @@ struct ReferenceRun {
     options.learningRate = settings?["learning_rate"]?.double ?? 0
     options.schedule = Schedule.Kind(rawValue: settings?["schedule"]?.string ?? "") ?? .constant
     options.warmupSteps = settings?["warmup_steps"]?.int ?? 0
-    options.optimizer = AdamW.Settings(weightDecay: settings?["weight_decay"]?.double ?? 0)
+    options.optimizer = OptimizerOptions(AdamW { $0.weightDecay = settings?["weight_decay"]?.double ?? 0 })
     options.maxGradientNorm = settings?["max_grad_norm"]?.double
     options.logEvery = 1
     return options

@@ -41,7 +41,7 @@ import Tuners
       var options = TrainingOptions()
       (options.maxSteps, options.learningRate) = (losses.count, settings["learning_rate"]?.double ?? 0)
       (options.schedule, options.maxGradientNorm, options.logEvery) = (.constant, nil, 1)
-      options.optimizer = AdamW.Settings(weightDecay: 0)
+      options.optimizer = OptimizerOptions(AdamW())
       change(&options)
       let tasks = settings["sample_tasks"]?.array?.compactMap(\.int) ?? []
       trainer = try Trainer(

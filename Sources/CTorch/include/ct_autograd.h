@@ -19,4 +19,18 @@ CT_API ct_status ct_grad(ct_tensor tensor, bool *has, ct_tensor *out);
 /// Replaces the gradient by one of the tensor's shape, type and device; a null handle clears it.
 CT_API ct_status ct_set_grad(ct_tensor tensor, ct_tensor grad);
 
+/// What is called for a tensor whose gradient is complete. `run` owns the handle, and may fail with what `ct_fail` was told, which ends
+/// the backward pass; `release` is called once, when it will not be called any more.
+typedef struct ct_gradient_function {
+  void *context;
+  ct_status (*run)(void *context, ct_tensor tensor);
+  void (*release)(void *context);
+} ct_gradient_function;
+
+/// Has `function` called in each backward pass that ends at the leaf `tensor`, when nothing more will be added to its gradient in that
+/// pass; on the thread that computes it, without recording. Replaces what was there. Takes the function in any case.
+CT_API ct_status ct_on_gradient(ct_tensor tensor, ct_gradient_function function);
+/// Nothing is called any more.
+CT_API ct_status ct_clear_on_gradient(ct_tensor tensor);
+
 #endif

@@ -79,6 +79,10 @@ public struct Recipe: Sendable {
     }
     if let train { self.train = try TrainRecipe(train) }
     if train?.has("learning_rate") != true { self.train.options.learningRate = self.method.settings.learningRate }
+    let tunesModel = self.method.initFrom == nil && self.method.settings.peftType == nil
+    do { try self.train.options.checkBackwardSteps(gradientsComeWhole: tunesModel) } catch {
+      throw train?.error("optimizer", "does not fit: \(error)") ?? RecipeError("\(error)")
+    }
     guard let train, !evaluates else { return }
     for key in ["eval_every", "early_stopping", "load_best_at_end"] where train.has(key) {
       throw train.error(key, "needs evaluation data: give data.eval or data.eval_split")
@@ -211,6 +215,9 @@ public struct TrainRecipe: Sendable {
     model.threads = try node.int("threads", in: 1...4096)
     if let schedule = try node.child("schedule", shorthand: "type") { try read(schedule: schedule) }
     if let optimizer = try node.child("optimizer", shorthand: "type") { try read(optimizer: optimizer) }
+    if let adafactor = options.optimizer.method as? Adafactor, adafactor.hasRelativeStep, node.has("learning_rate") {
+      throw node.error("learning_rate", "counts for nothing where optimizer.relative_step is true: leave one of them out")
+    }
     if let stopping = try node.child("early_stopping", shorthand: "patience") { try read(stopping: stopping) }
     try node.finish()
   }
@@ -223,11 +230,15 @@ public struct TrainRecipe: Sendable {
   }
 
   private mutating func read(optimizer node: RecipeNode) throws(RecipeError) {
-    _ = try node.choice("type", [("adamw", "adamw")])
-    options.optimizer.weightDecay = try node.double("weight_decay", in: 0...10) ?? 0
-    options.optimizer.beta1 = try node.double("beta1", in: 0...0.99999) ?? 0.9
-    options.optimizer.beta2 = try node.double("beta2", in: 0...0.999999) ?? 0.999
-    options.optimizer.eps = try node.double("eps", in: 1e-20...1) ?? 1e-8
+    let name = try node.choice("type", Optimizers.names.map { ($0, $0) })
+    options.optimizer.method = name.flatMap(Optimizers.make) ?? options.optimizer.method
+    do {
+      try options.optimizer.read(recipe: node)
+    } catch let error as RecipeError {
+      throw error
+    } catch {
+      throw node.error("type", "is “\(options.optimizer.method.name)” with settings that do not fit: \(error)")
+    }
     try node.finish()
   }
 

@@ -66,13 +66,12 @@ extension TrainRecipe {
     if let epochs { lines.append("epochs: \(epochs)") }
     if let steps = options.maxSteps { lines.append("max_steps: \(steps)") }
     lines += ["batch_size: \(batchSize)", "gradient_accumulation: \(options.gradientAccumulation)"]
-    lines.append("learning_rate: \(JSON.python(options.learningRate))")
+    let hasOwnRate = (options.optimizer.method as? Adafactor)?.hasRelativeStep ?? false
+    if !hasOwnRate { lines.append("learning_rate: \(JSON.python(options.learningRate))") }
     let warmup = options.warmupSteps.map { "warmup_steps: \($0)" } ?? "warmup_ratio: \(JSON.python(options.warmupRatio))"
     lines.append("schedule: { type: \(options.schedule.rawValue), \(warmup) }")
-    let adam = options.optimizer
-    lines.append(
-      "optimizer: { type: adamw, weight_decay: \(JSON.python(adam.weightDecay)), beta1: \(JSON.python(adam.beta1)), "
-        + "beta2: \(JSON.python(adam.beta2)), eps: \(JSON.python(adam.eps)) }")
+    let optimizer = options.optimizer.recipeSettings.map { "\($0.key): \($0.value.text())" }
+    lines.append("optimizer: { \(optimizer.joined(separator: ", ")) }")
     lines.append("max_grad_norm: \(JSON.python(options.maxGradientNorm ?? 0))")
     lines.append("gradient_checkpointing: \(options.gradientCheckpointing.rawValue)")
     lines.append("dtype: \(ModelOptions.dtypes.first { $0.value == model.dtype }?.name ?? "auto")")

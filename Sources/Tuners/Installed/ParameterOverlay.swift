@@ -23,15 +23,18 @@ final class ParameterOverlay: AdapterPart {
   /// True where the base's own numbers are given up, to save their memory.
   let isPermanent: Bool
 
-  init(isPermanent: Bool = false) { self.isPermanent = isPermanent }
+  /// The element type of the copies.
+  private let dtype: DType
 
-  /// Adds a float32 copy of the parameter in `slots`, to be saved under `path`.
+  init(isPermanent: Bool = false, dtype: DType = .float32) { (self.isPermanent, self.dtype) = (isPermanent, dtype) }
+
+  /// Adds a copy of the parameter in `slots`, to be saved under `path`.
   func add(_ path: String, _ slots: ParameterSlot...) throws(TorchError) { try add(path, slots) }
 
-  /// Adds a float32 copy of the parameter in `slots`, to be saved under `path`.
+  /// Adds a copy of the parameter in `slots`, to be saved under `path`.
   func add(_ path: String, _ slots: [ParameterSlot]) throws(TorchError) {
     guard !entries.contains(where: { $0.path == path }), let original = slots.first?.value else { return }
-    let own = try original.detached().to(.float32).clone()
+    let own = try original.detached().to(dtype).clone()
     entries.append(
       Entry(path: path, slots: slots, original: isPermanent ? nil : original, dtype: original.dtype, own: own))
   }

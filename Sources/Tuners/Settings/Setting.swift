@@ -48,7 +48,12 @@ public struct Setting<Method> {
     return setting
   }
 
-  func read(recipe source: any SettingsSource, into method: inout Method) throws {
+  /// Takes it from a recipe, where that has its key.
+  ///
+  /// - Parameters:
+  ///   - source: the recipe's part.
+  ///   - method: what it is a setting of.
+  public func read(recipe source: any SettingsSource, into method: inout Method) throws {
     if let recipeKey { try read(source, recipeKey, &method) }
   }
 
@@ -56,7 +61,8 @@ public struct Setting<Method> {
     if let fileKey { try read(source, fileKey, &method) }
   }
 
-  func recipeValue(_ method: Method) -> (key: String, value: JSON)? {
+  /// Its key and value in a recipe; nil where it is not set or a recipe has no key for it.
+  public func recipeValue(_ method: Method) -> (key: String, value: JSON)? {
     guard let recipeKey else { return nil }
     let value = value(method)
     return value.isNull || value.object?.isEmpty == true ? nil : (recipeKey, value)
