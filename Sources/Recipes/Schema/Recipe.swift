@@ -79,7 +79,7 @@ public struct Recipe: Sendable {
     }
     if let train { self.train = try TrainRecipe(train) }
     if train?.has("learning_rate") != true { self.train.options.learningRate = self.method.settings.learningRate }
-    let tunesModel = self.method.initFrom == nil && self.method.settings.peftType == nil
+    let tunesModel = self.method.initFrom == nil && self.method.settings.files == .model
     do { try self.train.options.checkBackwardSteps(gradientsComeWhole: tunesModel) } catch {
       throw train?.error("optimizer", "does not fit: \(error)") ?? RecipeError("\(error)")
     }
