@@ -14,10 +14,10 @@ from tokenizers import AddedToken, Tokenizer
 
 FOLDER = GOLDENS / "tokenizers"
 FAMILIES = ["gpt2", "smollm2", "llama3", "qwen2", "llama2", "mistral", "gemma", "deepseek", "added-tokens"]
-TOKENS = [("<tool_call>", True), ("bloodhound", False), ("Größenwahn", False), ("  two  spaces", False), ("ﬁn", False)]
+TOKENS = [("<note_call>", True), ("bloodhound", False), ("Größenwahn", False), ("  two  spaces", False), ("ﬁn", False)]
 TEXTS = [
-    "The bloodhound runs.", "abloodhoundb", " bloodhound", "bloodhound bloodhoundbloodhound", "<tool_call>{}<tool_call>\n",
-    "so <tool_call> is special", "Größenwahn", "Gro\u0308ßenwahn", "x  two  spaces y", "ﬁn fin", "<tool_call", "nothing new",
+    "The bloodhound runs.", "abloodhoundb", " bloodhound", "bloodhound bloodhoundbloodhound", "<note_call>{}<note_call>\n",
+    "so <note_call> is special", "Größenwahn", "Gro\u0308ßenwahn", "x  two  spaces y", "ﬁn fin", "<note_call", "nothing new",
 ]
 
 
@@ -25,6 +25,7 @@ def main() -> None:
     families = {}
     for name in FAMILIES:
         tokenizer = Tokenizer.from_file(str(FOLDER / name / "tokenizer.json"))
+        assert all(tokenizer.token_to_id(content) is None for content, _ in TOKENS), name
         added = tokenizer.add_tokens([AddedToken(content, special=special, normalized=not special) for content, special in TOKENS])
         assert added == len(TOKENS), name
         families[name] = []
