@@ -3,7 +3,7 @@ import Text
 /// One sample to train on, whatever file format it came from.
 public struct Sample: Sendable, Hashable {
   /// What a sample holds.
-  public enum Content: Sendable, Hashable {
+  public indirect enum Content: Sendable, Hashable {
     /// A conversation, rendered through the model's chat template.
     case conversation([Message])
     /// A conversation of which only what follows `prompt` is to be learnt.
@@ -12,6 +12,8 @@ public struct Sample: Sendable, Hashable {
     case completion(prompt: String, completion: String)
     /// Running text.
     case text(String)
+    /// Two answers to one prompt, each with it, of which the first is the better one.
+    case preference(chosen: Content, rejected: Content)
   }
 
   /// What it holds.
@@ -31,37 +33,49 @@ public struct Sample: Sendable, Hashable {
     self.source = source
   }
 
-  /// All turns, where the sample is a conversation.
-  public var messages: [Message]? {
-    switch content {
-    case .conversation(let messages): messages
-    case .continuation(let prompt, let completion): prompt + completion
-    case .completion, .text: nil
-    }
-  }
+  /// All turns, where the sample is a conversation; of two answers, with the better one.
+  public var messages: [Message]? { content.messages }
 
-  /// What the model is to answer: the last assistant's turn, the completion, or the text.
-  public var answer: String {
-    switch content {
-    case .conversation(let messages), .continuation(_, let messages):
-      messages.last { $0.role == "assistant" }.map(\.spoken) ?? ""
-    case .completion(_, let completion): completion
-    case .text(let text): text
-    }
-  }
+  /// What the model is to answer: the last assistant's turn, the completion, or the text; of two answers the better one.
+  public var answer: String { content.answer }
 
   /// The sample as a person reads it: a line for each turn. Equal transcripts mean equal samples.
   public var transcript: String {
     let tools = (tools ?? []).map { "tool offered: " + $0.text() }
-    let turns: [String]
-    switch content {
-    case .conversation(let messages): turns = messages.map(\.transcript)
-    case .continuation(let prompt, let completion):
-      turns = prompt.map(\.transcript) + ["completion:"] + completion.map(\.transcript)
-    case .completion(let prompt, let completion): turns = ["prompt: " + prompt, "completion: " + completion]
-    case .text(let text): turns = ["text: " + text]
+    return (tools + content.turns).joined(separator: "\n")
+  }
+}
+
+extension Sample.Content {
+  fileprivate var messages: [Message]? {
+    switch self {
+    case .conversation(let messages): messages
+    case .continuation(let prompt, let completion): prompt + completion
+    case .completion, .text: nil
+    case .preference(let chosen, _): chosen.messages
     }
-    return (tools + turns).joined(separator: "\n")
+  }
+
+  fileprivate var answer: String {
+    switch self {
+    case .conversation(let messages), .continuation(_, let messages):
+      messages.last { $0.role == "assistant" }.map(\.spoken) ?? ""
+    case .completion(_, let completion): completion
+    case .text(let text): text
+    case .preference(let chosen, _): chosen.answer
+    }
+  }
+
+  /// A line for each turn.
+  fileprivate var turns: [String] {
+    switch self {
+    case .conversation(let messages): messages.map(\.transcript)
+    case .continuation(let prompt, let completion):
+      prompt.map(\.transcript) + ["completion:"] + completion.map(\.transcript)
+    case .completion(let prompt, let completion): ["prompt: " + prompt, "completion: " + completion]
+    case .text(let text): ["text: " + text]
+    case .preference(let chosen, let rejected): ["chosen:"] + chosen.turns + ["rejected:"] + rejected.turns
+    }
   }
 }
 

@@ -47,6 +47,26 @@ import Text
       "user: q\ncompletion:\nassistant: a"
     ),
     (#"{"text":"Once upon a time","source":"book"}"#, "text: Once upon a time"),
+    (
+      #"{"prompt":"Is it","chosen":" so?","rejected":" not?"}"#,
+      "chosen:\nprompt: Is it\ncompletion:  so?\nrejected:\nprompt: Is it\ncompletion:  not?"
+    ),
+    (
+      #"{"chosen":"The sky is blue.","rejected":"The sky is black."}"#,
+      "chosen:\nprompt: The sky is\ncompletion:  blue.\nrejected:\nprompt: The sky is\ncompletion:  black."
+    ),
+    (
+      #"{"chosen":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"rejected":[{"role":"user","content":"q"},{"role":"assistant","content":"b"}]}"#,
+      "chosen:\nuser: q\ncompletion:\nassistant: a\nrejected:\nuser: q\ncompletion:\nassistant: b"
+    ),
+    (
+      #"{"conversations":[{"from":"human","value":"q"}],"chosen":{"from":"gpt","value":"a"},"rejected":{"from":"gpt","value":"b"}}"#,
+      "chosen:\nuser: q\ncompletion:\nassistant: a\nrejected:\nuser: q\ncompletion:\nassistant: b"
+    ),
+    (
+      #"{"instruction":"Add.","input":"1 2","chosen":"3","rejected":"4"}"#,
+      "chosen:\nuser: Add.\n1 2\ncompletion:\nassistant: 3\nrejected:\nuser: Add.\n1 2\ncompletion:\nassistant: 4"
+    ),
   ])
   func aRowBecomesTheseMessages(_ row: String, _ expected: String) throws {
     #expect(try transcript(row) == expected)

@@ -14,7 +14,7 @@ import Text
       return EncodedSample(
         ids: (0..<length).map { _ in Int32(random.below(idLimit)) }, trained: (0..<length).map { _ in random.below(3) > 0 },
         location: SourceLocation(file: "data/\(random.below(3)) é.jsonl", line: 1 + random.below(1 << 40)), index: index,
-        source: random.below(2))
+        source: random.below(2), rank: random.below(3))
     }
     var report = EncodingReport()
     (report.samples, report.encoded, report.tokens) = (count + 2, count, 123_456)

@@ -3,7 +3,7 @@ import Foundation
 /// Encoded data sets as the bytes of a cache entry, and back.
 ///
 /// An entry is the letters ATTUNETC, the 32 bytes of its key, the data sets, and 32 bytes of `BlockDigest` over all that precedes
-/// them. Numbers are little-endian. A data set is its weights, its report as JSON, the names of its files, a row of 32 bytes a
+/// them. Numbers are little-endian. A data set is its weights, its report as JSON, the names of its files, a row of 36 bytes a
 /// sample, the spans of learnt tokens (first token and length, 4 bytes each), and the ids, in 2 bytes each where all of them fit.
 public enum EncodedDatasetEntry {
   private static let magic = Array("ATTUNETC".utf8)
@@ -44,12 +44,13 @@ public enum EncodedDatasetEntry {
 
 /// What is stored of a sample beside its tokens.
 private struct SampleRow {
-  static let size = 32
+  static let size = 36
 
   var tokens: UInt32
   var spans: UInt32
   var file: UInt32
   var source: UInt32
+  var rank: UInt32
   var line: UInt64
   var index: UInt64
 }
@@ -110,6 +111,7 @@ private struct EntryWriter {
       try put(UInt32(spans.count))
       try put(files.number[sample.location.file] ?? 0)
       try put(UInt32(sample.source))
+      try put(UInt32(sample.rank))
       try put(UInt64(sample.location.line))
       try put(UInt64(sample.index))
     }
@@ -207,9 +209,10 @@ private struct EntryReader {
 
   private mutating func row() -> SampleRow? {
     guard let tokens = number(UInt32.self), let spans = number(UInt32.self), let file = number(UInt32.self),
-      let source = number(UInt32.self), let line = number(UInt64.self), let index = number(UInt64.self)
+      let source = number(UInt32.self), let rank = number(UInt32.self), let line = number(UInt64.self),
+      let index = number(UInt64.self)
     else { return nil }
-    return SampleRow(tokens: tokens, spans: spans, file: file, source: source, line: line, index: index)
+    return SampleRow(tokens: tokens, spans: spans, file: file, source: source, rank: rank, line: line, index: index)
   }
 
   private mutating func samples(_ rows: [SampleRow], files: [String], sources: Int) -> [EncodedSample]? {
@@ -233,7 +236,8 @@ private struct EntryReader {
       else { return nil }
       return EncodedSample(
         ids: tokens.ids(place.token..<place.token + Int(row.tokens)), trained: trained,
-        location: SourceLocation(file: files[Int(row.file)], line: line), index: index, source: Int(row.source))
+        location: SourceLocation(file: files[Int(row.file)], line: line), index: index, source: Int(row.source),
+        rank: Int(row.rank))
     }
     let whole = samples.compactMap { $0 }
     return whole.count == samples.count ? whole : nil

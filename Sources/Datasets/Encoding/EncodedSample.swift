@@ -10,12 +10,17 @@ public struct EncodedSample: Sendable, Hashable {
   public var index: Int
   /// Which of the data set's sources it came from.
   public var source: Int
+  /// The place among answers to one prompt, from 0, the best: those that belong together follow one another.
+  public var rank: Int
+  /// ln p of the learnt tokens by the model that an objective measures against; nil where none was asked.
+  public var reference: Double?
 
   /// An encoded sample.
   ///
   /// - Precondition: `ids` and `trained` are equally long.
-  public init(ids: [Int32], trained: [Bool], location: SourceLocation, index: Int, source: Int = 0) {
+  public init(ids: [Int32], trained: [Bool], location: SourceLocation, index: Int, source: Int = 0, rank: Int = 0) {
     precondition(ids.count == trained.count, "one mask value for each token")
+    self.rank = rank
     self.ids = ids
     self.trained = trained
     self.location = location

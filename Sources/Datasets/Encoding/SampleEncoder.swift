@@ -65,6 +65,10 @@ public struct SampleEncoder: Sendable {
       return try tokens(of: messages, learntFrom: 0, sample: sample)
     case .continuation(let prompt, let completion):
       return try tokens(of: prompt + completion, learntFrom: prompt.count, sample: sample)
+    case .preference(let chosen, _):
+      var better = sample
+      better.content = chosen
+      return try tokens(of: better)
     }
   }
 

@@ -27,11 +27,46 @@ struct FittedSample: Sendable {
   var hasDoubledBOS: Bool
   /// A token that ends an answer is among the targets.
   var learnsEnd: Bool
+
+  /// This and a worse answer to the same prompt; nothing is left of either where one of them is lost.
+  func paired(with worse: FittedSample) -> FittedSample {
+    var both = self
+    both.tokenCount += worse.tokenCount
+    both.targetCount += worse.targetCount
+    both.isLong = isLong || worse.isLong
+    both.isSplitAtBorder = isSplitAtBorder || worse.isSplitAtBorder
+    both.hasDoubledBOS = hasDoubledBOS || worse.hasDoubledBOS
+    both.fate = pieces.isEmpty ? fate : worse.fate
+    both.pieces = pieces.isEmpty || worse.pieces.isEmpty ? [] : pieces + worse.pieces.map { $0.ranked(1) }
+    both.lostTokens = both.tokenCount - both.pieces.reduce(0) { $0 + $1.ids.count }
+    return both
+  }
+}
+
+extension EncodedSample {
+  /// The same at another place among the answers to its prompt.
+  fileprivate func ranked(_ rank: Int) -> EncodedSample {
+    var sample = self
+    sample.rank = rank
+    return sample
+  }
 }
 
 extension SampleEncoder {
-  /// The sample as tokens, cut to the limit, without pieces that have no target.
+  /// The sample as tokens, cut to the limit, without pieces that have no target. Of two answers, one sample each.
   func fit(_ sample: Sample, index: Int) throws(RowProblem) -> FittedSample {
+    guard case .preference(let chosen, let rejected) = sample.content else { return try fitOne(sample, index: index) }
+    guard settings.truncation != .split else {
+      throw RowProblem(
+        sample.location, "is a pair of answers, which the truncation “split” would tear apart",
+        cure: "Choose drop, keep-start or keep-end")
+    }
+    var (better, worse) = (sample, sample)
+    (better.content, worse.content) = (chosen, rejected)
+    return try fitOne(better, index: index).paired(with: try fitOne(worse, index: index))
+  }
+
+  private func fitOne(_ sample: Sample, index: Int) throws(RowProblem) -> FittedSample {
     let tokens = try tokens(of: sample)
     let whole = EncodedSample(
       ids: tokens.ids, trained: tokens.trained, location: sample.location, index: index, source: sample.source)

@@ -9,16 +9,26 @@ extension DatasetFormat {
     name: "alpaca", layout: "instruction, output, and maybe input, system, history",
     required: ["instruction", "output"], excluded: ["chosen", "rejected", "label", "kto_tag"]
   ) { row throws(RowProblem) in
+    let answer = Message(role: "assistant", content: try row.text("output"))
+    return Sample(.conversation(try AlpacaReader(row: row).prompt() + [answer]), location: row.location)
+  }
+}
+
+/// Reads questions in Alpaca's shape out of a row.
+struct AlpacaReader {
+  let row: Row
+
+  /// What comes before the answer.
+  func prompt() throws(RowProblem) -> [Message] {
     var messages: [Message] = []
     if let system = try row.optionalText("system"), !system.isEmpty { messages.append(Message(role: "system", content: system)) }
-    messages += try history(of: row)
+    messages += try history()
     let question = [try row.text("instruction"), try row.optionalText("input") ?? ""].filter { !$0.isEmpty }
     messages.append(Message(role: "user", content: question.joined(separator: "\n")))
-    messages.append(Message(role: "assistant", content: try row.text("output")))
-    return Sample(.conversation(messages), location: row.location)
+    return messages
   }
 
-  private static func history(of row: Row) throws(RowProblem) -> [Message] {
+  private func history() throws(RowProblem) -> [Message] {
     guard let value = row["history"], value != "" else { return [] }
     guard let pairs = value.array else { throw row.wrong("history", value, expected: "a list of [question, answer] pairs") }
     var messages: [Message] = []

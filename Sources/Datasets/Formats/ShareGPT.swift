@@ -8,18 +8,29 @@ extension DatasetFormat {
     name: "sharegpt", layout: "conversations [{from, value}], and maybe system, tools",
     required: ["conversations"], excluded: ["chosen", "rejected", "label", "kto_tag"]
   ) { row throws(RowProblem) in
+    Sample(
+      .conversation(try ShareGPTReader(row: row).messages()), tools: try ToolReader(row: row).tools(), location: row.location)
+  }
+}
+
+/// Reads turns in ShareGPT's shape out of a row.
+struct ShareGPTReader {
+  let row: Row
+
+  /// The turns under `conversations`, the system's first: at least one.
+  func messages() throws(RowProblem) -> [Message] {
     let turns = try row.list("conversations")
     guard !turns.isEmpty else {
       throw RowProblem(row.location, field: "conversations", "is empty", cure: "Give it turns, or remove the row")
     }
     var messages: [Message] = []
     for (index, turn) in turns.enumerated() {
-      messages.append(try message(turn, field: "conversations[\(index)]", row: row))
+      messages.append(try message(turn, field: "conversations[\(index)]"))
     }
     if let system = try row.optionalText("system"), !system.isEmpty, messages[0].role != "system" {
       messages.insert(Message(role: "system", content: system), at: 0)
     }
-    return Sample(.conversation(messages), tools: try ToolReader(row: row).tools(), location: row.location)
+    return messages
   }
 
   /// What the values of `from` mean.
@@ -29,13 +40,14 @@ extension DatasetFormat {
     "tool": "tool",
   ]
 
-  private static func message(_ turn: JSON, field: String, row: Row) throws(RowProblem) -> Message {
+  /// One turn.
+  func message(_ turn: JSON, field: String) throws(RowProblem) -> Message {
     guard turn.object != nil else { throw row.wrong(field, turn, expected: "an object with “from” and “value”") }
     guard let from = turn["from"]?.string else {
       throw RowProblem(row.location, field: field + ".from", "is missing or not text", cure: "Write human, gpt or another role")
     }
-    guard let role = roles[from] else {
-      let known = roles.keys.sorted().joined(separator: ", ")
+    guard let role = Self.roles[from] else {
+      let known = Self.roles.keys.sorted().joined(separator: ", ")
       throw RowProblem(row.location, field: field + ".from", "is “\(from)”, which is no role", cure: "Write one of \(known)")
     }
     guard let value = turn["value"], !value.isNull else {
@@ -43,10 +55,10 @@ extension DatasetFormat {
     }
     guard let text = value.string else { throw row.wrong(field + ".value", value, expected: "text") }
     guard from == "function_call" else { return Message(role: role, content: text) }
-    return Message(role: role, content: nil, toolCalls: try calls(text, field: field + ".value", row: row))
+    return Message(role: role, content: nil, toolCalls: try calls(text, field: field + ".value"))
   }
 
-  private static func calls(_ text: String, field: String, row: Row) throws(RowProblem) -> [JSON] {
+  private func calls(_ text: String, field: String) throws(RowProblem) -> [JSON] {
     let value: JSON
     do {
       value = try JSON(parsing: text)

@@ -19,6 +19,10 @@ public struct Batch: Sendable, Hashable {
 
   /// Which of the data set's sources each segment came from, [S].
   public var sources: [Int]
+  /// The place of each segment among the answers to one prompt, from 0; those that belong together follow one another, [S].
+  public var ranks: [Int]
+  /// ln p of the learnt tokens of each segment by the model that an objective measures against, [S]; nil where none was asked.
+  public var references: [Double?]
 
   /// The samples at `indices` of `all`, in that order.
   public init(_ indices: [Int], of all: [EncodedSample]) {
@@ -29,6 +33,8 @@ public struct Batch: Sendable, Hashable {
     segmentLengths = chosen.map(\.ids.count)
     samples = indices
     sources = chosen.map(\.source)
+    ranks = chosen.map(\.rank)
+    references = chosen.map(\.reference)
   }
 
   /// T.

@@ -26,6 +26,9 @@ public struct DataLoader: Sendable, Sequence, IteratorProtocol {
   private static let epochLimit = 1_000_000
 
   private let planner: EpochPlanner
+  /// Samples that belong together, which a batch takes whole.
+  private let groups: [Range<Int>]
+  /// The batches of the epoch at hand, as indices of groups.
   private var current: [[Int]]
 
   /// A loader at the first batch.
@@ -36,9 +39,10 @@ public struct DataLoader: Sendable, Sequence, IteratorProtocol {
     samples = dataset.samples
     self.plan = plan
     self.epochs = epochs
+    groups = samples.groups
     planner = EpochPlanner(
-      plan: plan, lengths: samples.map(\.ids.count),
-      mixture: Mixture(sourceOfSample: samples.map(\.source), weights: dataset.weights))
+      plan: plan, lengths: groups.map { [samples] group in samples[group].reduce(0) { $0 + $1.ids.count } },
+      mixture: Mixture(sourceOfSample: groups.map { [samples] in samples[$0.lowerBound].source }, weights: dataset.weights))
     position = Position(epoch: 0, batch: 0, fingerprint: Fingerprint.of(dataset, plan: plan))
     current = planner.batches(inEpoch: 0)
   }
@@ -72,7 +76,7 @@ public struct DataLoader: Sendable, Sequence, IteratorProtocol {
       current = planner.batches(inEpoch: position.epoch)
     }
     defer { position.batch += 1 }
-    return Batch(current[position.batch], of: samples)
+    return batch(of: current[position.batch])
   }
 
   /// Goes to a place that ``position`` gave, also in another process.
@@ -93,7 +97,7 @@ public struct DataLoader: Sendable, Sequence, IteratorProtocol {
   /// A batch by its number in an epoch; nil where the epoch has fewer.
   public func batch(_ index: Int, ofEpoch epoch: Int) -> Batch? {
     let batches = epoch == position.epoch ? current : planner.batches(inEpoch: epoch)
-    return batches.indices.contains(index) ? Batch(batches[index], of: samples) : nil
+    return batches.indices.contains(index) ? batch(of: batches[index]) : nil
   }
 
   /// How many batches the epoch at hand has.
@@ -115,12 +119,15 @@ public struct DataLoader: Sendable, Sequence, IteratorProtocol {
 
   /// The batch with the most tokens of the epoch at hand: what memory has to be enough for.
   public var largestBatch: Batch? {
-    let sizes = current.map { batch in batch.reduce(0) { $0 + samples[$1].ids.count } }
-    return zip(sizes, current).max { $0.0 < $1.0 }.map { Batch($0.1, of: samples) }
+    let sizes = current.map { batch in batch.reduce(0) { $0 + planner.lengths[$1] } }
+    return zip(sizes, current).max { $0.0 < $1.0 }.map { batch(of: $0.1) }
   }
 
+  private func batch(of chosen: [Int]) -> Batch { Batch(chosen.flatMap { Array(groups[$0]) }, of: samples) }
+
   private static func check(_ dataset: EncodedDataset, plan: BatchPlan, epochs: Int?) throws(DatasetError) {
-    guard let longest = dataset.samples.map(\.ids.count).max() else {
+    let samples = dataset.samples
+    guard let longest = samples.groups.map({ $0.reduce(0) { $0 + samples[$1].ids.count } }).max() else {
       throw DatasetError("there are no samples to load", cure: "Give at least one")
     }
     guard (1...1 << 20).contains(plan.batchSize), (1...epochLimit).contains(epochs ?? 1) else {

@@ -15,6 +15,7 @@ enum Fingerprint {
     for sample in dataset.samples {
       mix(UInt64(sample.ids.count))
       mix(UInt64(sample.source))
+      if sample.rank > 0 { mix(UInt64(sample.rank)) }
       for (id, trained) in zip(sample.ids, sample.trained) { mix(UInt64(UInt32(bitPattern: id)) << 1 | (trained ? 1 : 0)) }
     }
     for weight in dataset.weights { mix(weight.bitPattern) }
