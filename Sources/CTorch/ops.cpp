@@ -21,6 +21,8 @@ at::Tensor unary(ct_unary_op op, const at::Tensor &a) {
     case CT_SIGMOID: return at::sigmoid(a);
     case CT_RELU: return at::relu(a);
     case CT_SILU: return at::silu(a);
+    case CT_LOG_SIGMOID: return at::log_sigmoid(a);
+    case CT_EXPM1: return at::expm1(a);
     case CT_GELU: return at::gelu(a);
     case CT_GELU_TANH: return ct::fusable({a}) ? ct::fused_gelu_tanh(a) : at::gelu(a, "tanh");
     case CT_ISFINITE: return at::isfinite(a);

@@ -9,10 +9,88 @@ import Torch
 public protocol Objective {
   /// The name a recipe gives it: `sft` …
   var name: String { get }
+  /// The data it learns from.
+  var learnsFrom: LearningMaterial { get }
+  /// Whether it measures against the model as it is before the first step: batches come with ``Batch/references`` then.
+  var needsReference: Bool { get }
+  /// Whether dropouts work while it is trained on.
+  var usesDropout: Bool { get }
+  /// What the method's learning rate is multiplied by in a run that names none.
+  var rateScale: Double { get }
   /// What `batch` adds to the count the step's loss is divided by. Needs no forward pass.
   func count(_ batch: Batch) -> Int
-  /// What `batch` adds to the step's loss, before division: one number with a graph behind it.
+  /// What `batch` adds to the step's loss, before division, and what is reported beside it.
   ///
   /// - Throws: what the model throws.
-  func lossSum(_ batch: Batch, model: any CausalLM) throws -> Tensor
+  func evaluate(_ batch: Batch, model: any CausalLM) throws -> ObjectiveSum
+}
+
+extension Objective {
+  /// No.
+  public var needsReference: Bool { false }
+  /// Yes.
+  public var usesDropout: Bool { true }
+  /// 1.
+  public var rateScale: Double { 1 }
+  /// What `batch` adds to the step's loss, before division: one number with a graph behind it.
+  public func lossSum(_ batch: Batch, model: any CausalLM) throws -> Tensor { try evaluate(batch, model: model).loss }
+}
+
+/// What samples an objective learns from.
+public enum LearningMaterial: Sendable, Hashable {
+  /// Texts and answers, each for itself.
+  case texts
+  /// Two answers to each prompt, the better one first.
+  case pairs
+
+  /// In words.
+  public var words: String {
+    switch self {
+    case .texts: "texts and answers (messages, sharegpt, prompt-completion, alpaca, text)"
+    case .pairs: "pairs of answers (preference: chosen and rejected)"
+    }
+  }
+}
+
+/// What an objective says of a batch.
+public struct ObjectiveSum {
+  /// What is added to the loss of the step, before division: one number with a graph behind it.
+  public let loss: Tensor
+  /// What is reported beside it.
+  public let figures: Figures
+
+  /// A loss, and what is reported beside it.
+  public init(_ loss: Tensor, _ figures: Figures = Figures()) { (self.loss, self.figures) = (loss, figures) }
+}
+
+/// Means on their way, by the names that reports give them: sums and what they are divided by.
+public struct Figures: Sendable, Hashable, Codable {
+  private struct Mean: Sendable, Hashable, Codable {
+    var sum = 0.0
+    var count = 0
+  }
+
+  private var means: [String: Mean] = [:]
+
+  /// Nothing yet.
+  public init() {}
+
+  /// Adds numbers to what becomes their mean.
+  public mutating func add(_ name: String, _ numbers: some Collection<Double>) {
+    means[name, default: Mean()].sum += numbers.reduce(0, +)
+    means[name, default: Mean()].count += numbers.count
+  }
+
+  /// Adds those of another batch.
+  public mutating func add(_ other: Figures) {
+    for (name, mean) in other.means {
+      means[name, default: Mean()].sum += mean.sum
+      means[name, default: Mean()].count += mean.count
+    }
+  }
+
+  /// The means; nil where nothing was added.
+  public var values: [String: Double]? {
+    means.isEmpty ? nil : means.mapValues { $0.count > 0 ? $0.sum / Double($0.count) : 0 }
+  }
 }

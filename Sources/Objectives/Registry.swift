@@ -1,12 +1,11 @@
-/// Every objective there is, by the name a recipe gives it.
+/// Every objective there is, with its defaults, by the name a recipe gives it.
 public enum Objectives {
-  private static let registry: [String: @Sendable () -> any Objective] = [
-    "sft": { SupervisedFineTuning() }
-  ]
+  private static let registry: [any Objective & Sendable] =
+    [SupervisedFineTuning(), DirectPreference()] + ReferenceFreePreference.Kind.allCases.map { ReferenceFreePreference($0) }
 
-  /// The names, in order.
-  public static var names: [String] { registry.keys.sorted() }
+  /// The names, in the table's order.
+  public static var names: [String] { registry.map(\.name) }
 
-  /// The objective of that name; nil where there is none.
-  public static func make(_ name: String) -> (any Objective)? { registry[name]?() }
+  /// The objective of that name with its defaults; nil where there is none.
+  public static func make(_ name: String) -> (any Objective & Sendable)? { registry.first { $0.name == name } }
 }

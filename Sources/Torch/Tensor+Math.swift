@@ -102,6 +102,10 @@ extension Tensor {
   public func sigmoid() throws(TorchError) -> Tensor { try unary(CT_SIGMOID, "sigmoid") }
   /// max(x, 0)
   public func relu() throws(TorchError) -> Tensor { try unary(CT_RELU, "relu") }
+  /// ln σ(x)
+  public func logSigmoid() throws(TorchError) -> Tensor { try unary(CT_LOG_SIGMOID, "log_sigmoid") }
+  /// eˣ − 1, exact near 0
+  public func expm1() throws(TorchError) -> Tensor { try unary(CT_EXPM1, "expm1") }
   /// x·sigmoid(x)
   public func silu() throws(TorchError) -> Tensor { try unary(CT_SILU, "silu") }
   /// x·Φ(x), with erf.

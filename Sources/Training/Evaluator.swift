@@ -11,32 +11,44 @@ public struct Evaluator {
   /// An evaluation of `samples` in their order, in batches of about `tokens` tokens.
   public init(_ samples: [EncodedSample], objective: any Objective, tokens: Int = 4096) {
     self.objective = objective
-    var batches: [Batch] = []
-    var chosen: [Int] = []
-    var length = 0
-    for (index, sample) in samples.enumerated() {
-      if !chosen.isEmpty, length + sample.ids.count > tokens {
-        batches.append(Batch(chosen, of: samples))
-        (chosen, length) = ([], 0)
-      }
-      chosen.append(index)
-      length += sample.ids.count
-    }
-    if !chosen.isEmpty { batches.append(Batch(chosen, of: samples)) }
-    self.batches = batches
+    batches = samples.batches(of: tokens)
   }
 
-  /// The mean loss of the trained tokens, and their number; nil where `shouldStop`, asked between batches, was true.
-  public func evaluate(_ model: any CausalLM, shouldStop: () -> Bool = { false }) throws -> (loss: Double, count: Int)? {
+  /// The mean loss, what it is the mean over, and what is reported beside it; nil where `shouldStop`, asked between batches, was true.
+  public func evaluate(
+    _ model: any CausalLM, shouldStop: () -> Bool = { false }
+  ) throws -> (loss: Double, count: Int, figures: Figures)? {
     let wasTraining = model.isTraining
     model.train(false)
     defer { model.train(wasTraining) }
-    var (sum, count) = (0.0, 0)
+    var (sum, count, figures) = (0.0, 0, Figures())
     for batch in batches {
       if shouldStop() { return nil }
-      sum += try withoutGradients { () throws in try objective.lossSum(batch, model: model).item() }
+      let result = try withoutGradients { () throws in try objective.evaluate(batch, model: model) }
+      sum += try result.loss.item()
       count += objective.count(batch)
+      figures.add(result.figures)
     }
-    return (count == 0 ? 0 : sum / Double(count), count)
+    return (count == 0 ? 0 : sum / Double(count), count, figures)
+  }
+}
+
+extension [EncodedSample] {
+  /// The samples in their order, in batches of about so many tokens, those that belong together in one.
+  func batches(of tokens: Int) -> [Batch] {
+    var batches: [Batch] = []
+    var chosen: [Int] = []
+    var length = 0
+    for group in groups {
+      let own = self[group].reduce(0) { $0 + $1.ids.count }
+      if !chosen.isEmpty, length + own > tokens {
+        batches.append(Batch(chosen, of: self))
+        (chosen, length) = ([], 0)
+      }
+      chosen += group
+      length += own
+    }
+    if !chosen.isEmpty { batches.append(Batch(chosen, of: self)) }
+    return batches
   }
 }

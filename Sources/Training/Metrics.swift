@@ -21,11 +21,16 @@ public struct MetricsRow: Sendable, Codable, Hashable {
   public var peakMemoryBytes: Int
   /// Mean loss on the evaluation data.
   public var evalLoss: Double?
-  /// Trained tokens of the evaluation data.
+  /// Trained tokens of the evaluation data, or what else the loss is the mean over.
   public var evalTokens: Int?
+  /// What the objective reports beside the loss, means since the row before.
+  public var figures: [String: Double]?
+  /// The same on the evaluation data.
+  public var evalFigures: [String: Double]?
 
   enum CodingKeys: String, CodingKey {
-    case step, epoch, loss, tokens
+    case step, epoch, loss, tokens, figures
+    case evalFigures = "eval_figures"
     case learningRate = "learning_rate"
     case gradientNorm = "grad_norm"
     case tokensPerSecond = "tokens_per_second"

@@ -31,11 +31,11 @@ struct NonFiniteDiagnosis {
   }
 
   private func firstBadSample(_ batches: [Batch]) throws -> Int? {
-    for index in batches.flatMap(\.samples) {
+    for group in samples.groups where batches.contains(where: { $0.samples.contains(group.lowerBound) }) {
       let loss = try withoutGradients { () throws in
-        try objective.lossSum(Batch([index], of: samples), model: model).item()
+        try objective.lossSum(Batch(Array(group), of: samples), model: model).item()
       }
-      if !loss.isFinite { return index }
+      if !loss.isFinite { return group.lowerBound }
     }
     return nil
   }

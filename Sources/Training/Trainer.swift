@@ -89,7 +89,7 @@ public final class Trainer {
     let log = try MetricsLog(output.appending(path: "metrics.jsonl"), keepingUntil: state.step)
     observe(.started(step: state.step, totalSteps: totalSteps))
     model.gradientCheckpointing = options.gradientCheckpointing
-    model.train()
+    model.train(objective.usesDropout)
     defer { model.train(false) }
     // A run that was stopped during an evaluation makes it now.
     var endedEarly = try evaluateIfDue(log)
@@ -167,7 +167,7 @@ public final class Trainer {
   private func move(_ batches: [Batch], count: Int, rate: Double) throws -> (sum: Double, loss: Double, norm: Double) {
     var sum = 0.0
     for batch in batches {
-      let batchSum = try objective.lossSum(batch, model: model)
+      let batchSum = try evaluated(batch)
       sum += try batchSum.item()
       try (batchSum / Double(max(count, 1))).backward()
     }
@@ -187,7 +187,7 @@ public final class Trainer {
 
   /// Moves each parameter while the gradients of the others are computed. There is one batch.
   private func moveInBackward(_ batches: [Batch], count: Int, rate: Double) throws -> (sum: Double, loss: Double, norm: Double) {
-    let total = try objective.lossSum(batches[0], model: model)
+    let total = try evaluated(batches[0])
     let sum = try total.item()
     let loss = sum / Double(max(count, 1))
     guard loss.isFinite else { throw try notFinite(loss, 0, batches, hasMoved: false) }
@@ -195,6 +195,17 @@ public final class Trainer {
     }
     guard norm.isFinite else { throw try notFinite(loss, norm, batches, hasMoved: true) }
     return (sum, loss, norm)
+  }
+
+  /// The sum of a batch's loss; notes what is reported beside it.
+  private func evaluated(_ batch: Batch) throws -> Tensor {
+    let result = try objective.evaluate(batch, model: model)
+    if result.figures.values != nil {
+      var figures = state.window.figures ?? Figures()
+      figures.add(result.figures)
+      state.window.figures = figures
+    }
+    return result.loss
   }
 
   private func notFinite(_ loss: Double, _ norm: Double, _ batches: [Batch], hasMoved: Bool) throws -> TrainingError {
@@ -214,7 +225,8 @@ public final class Trainer {
         MetricsRow(
           step: step.step, epoch: step.epoch, loss: window.lossSum / Double(max(1, window.count)),
           learningRate: step.learningRate, gradientNorm: step.gradientNorm, tokens: state.tokens,
-          tokensPerSecond: Double(window.tokens) / max(window.seconds, 1e-9), peakMemoryBytes: ProcessMemory.peakBytes))
+          tokensPerSecond: Double(window.tokens) / max(window.seconds, 1e-9), peakMemoryBytes: ProcessMemory.peakBytes,
+          figures: window.figures?.values))
       state.window = TrainingState.Window()
     }
     observe(.step(step))
@@ -247,7 +259,7 @@ public final class Trainer {
     try log.append(
       MetricsRow(
         step: state.step, epoch: epoch, tokens: state.tokens, peakMemoryBytes: ProcessMemory.peakBytes, evalLoss: result.loss,
-        evalTokens: result.count))
+        evalTokens: result.count, evalFigures: result.figures.values))
     observe(.evaluated(step: state.step, loss: result.loss, isBest: isBest))
     guard let stopping = options.earlyStopping, state.evaluationsSinceBest >= stopping.patience, !atEnd else { return false }
     observe(.stoppedEarly(step: state.step))

@@ -1,4 +1,5 @@
 import Datasets
+import Objectives
 
 /// Where a run stands, apart from tensors: what a checkpoint's `state.json` holds.
 public struct TrainingState: Sendable, Codable, Hashable {
@@ -29,6 +30,7 @@ public struct TrainingState: Sendable, Codable, Hashable {
 
   struct Window: Sendable, Codable, Hashable {
     var lossSum = 0.0
+    var figures: Figures? = nil
     var count = 0
     var tokens = 0
     var seconds = 0.0

@@ -41,7 +41,7 @@ import Tuners
 
   @Test func everyKeyArrives() throws {
     let recipe = try Recipe(Self.full)
-    #expect(recipe.model == "smollm2-135m-instruct" && recipe.output == "runs/x" && recipe.objective == "sft")
+    #expect(recipe.model == "smollm2-135m-instruct" && recipe.output == "runs/x" && recipe.objective.objective.name == "sft")
     let lora = try #require(recipe.method.settings as? LoRAConfiguration)
     #expect(lora.r == 16 && lora.alpha == 32 && lora.dropout == 0.05 && lora.rankPattern == ["layers.0.*": 4])
     #expect(lora.targets == .names(["q_proj", "v_proj"]))

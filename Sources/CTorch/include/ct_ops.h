@@ -19,6 +19,8 @@ typedef enum ct_unary_op {
   CT_SILU,
   CT_GELU,
   CT_GELU_TANH,
+  CT_LOG_SIGMOID,
+  CT_EXPM1,
   CT_ISFINITE,
   CT_LOGICAL_NOT,
 } ct_unary_op;

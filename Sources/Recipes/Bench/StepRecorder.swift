@@ -29,11 +29,14 @@ final class StepRecorder: Objective {
   init(_ objective: any Objective) { self.objective = objective }
 
   var name: String { objective.name }
+  var learnsFrom: LearningMaterial { objective.learnsFrom }
+  var needsReference: Bool { objective.needsReference }
+  var usesDropout: Bool { objective.usesDropout }
   func count(_ batch: Batch) -> Int { objective.count(batch) }
 
-  func lossSum(_ batch: Batch, model: any CausalLM) throws -> Tensor {
+  func evaluate(_ batch: Batch, model: any CausalLM) throws -> ObjectiveSum {
     batches.append(batch)
-    return try objective.lossSum(batch, model: model)
+    return try objective.evaluate(batch, model: model)
   }
 
   /// Takes what the trainer tells.

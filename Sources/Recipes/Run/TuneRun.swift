@@ -97,14 +97,18 @@ public final class TuneRun {
   ) throws -> TuneResult {
     let url = try store.resolve(recipe.model)
     let vocabulary = try grownVocabulary(url)
-    let data = try encode(url, loaded, vocabulary)
+    let objective = recipe.objective.objective
+    var data = try encode(url, loaded, vocabulary)
+    try objective.check(data)
     let model = try loaded ?? LoadedModel(recipe.model, options: recipe.train.model, store: store)
     if let vocabulary { try model.weights.grow(vocabulary) }
     try RandomState.seed(recipe.train.options.seed)
     let adapter = try install(in: model)
     try checkRoom(for: data, in: model.model)
-    guard let objective = Objectives.make(recipe.objective) else {
-      throw RecipeError("there is no objective “\(recipe.objective)”")
+    if objective.needsReference {
+      let reference = RunReference(
+        model: model, adapter: adapter, startsSaved: recipe.method.initFrom != nil, shouldStop: shouldStop)
+      data = try reference.measure(data)
     }
     try folder.prepare(recipe: recipe.yaml, resuming: resuming)
     let part = adapter.tunedPart(

@@ -16,8 +16,8 @@ public struct Recipe: Sendable {
   public var method: MethodRecipe
   /// Tokens that the vocabulary is grown by before the run.
   public var newTokens: [NewToken] = []
-  /// The objective's name.
-  public var objective = "sft"
+  /// The objective and its settings.
+  public var objective = ObjectiveRecipe()
   /// The data.
   public var data: DataRecipe
   /// How it goes.
@@ -73,12 +73,11 @@ public struct Recipe: Sendable {
     }
     self.data = try DataRecipe(data)
     let evaluates = !self.data.eval.isEmpty || self.data.evalSplit != nil
-    if let objective {
-      self.objective = try objective.choice("type", Objectives.names.map { ($0, $0) }) ?? "sft"
-      try objective.finish()
-    }
+    self.objective = try ObjectiveRecipe(objective)
     if let train { self.train = try TrainRecipe(train) }
-    if train?.has("learning_rate") != true { self.train.options.learningRate = self.method.settings.learningRate }
+    if train?.has("learning_rate") != true {
+      self.train.options.learningRate = self.method.settings.learningRate * self.objective.objective.rateScale
+    }
     let tunesModel = self.method.initFrom == nil && self.method.settings.files == .model
     do { try self.train.options.checkBackwardSteps(gradientsComeWhole: tunesModel) } catch {
       throw train?.error("optimizer", "does not fit: \(error)") ?? RecipeError("\(error)")

@@ -174,6 +174,14 @@ final class RecipeNode: SettingsSource {
     return numbers
   }
 
+  /// A list of numbers, or one.
+  func doubles(_ key: String) throws(RecipeError) -> [Double]? {
+    guard let texts = try strings(key) else { return nil }
+    let numbers = texts.compactMap { Double($0) }.filter(\.isFinite)
+    guard numbers.count == texts.count else { throw error(key, "must be a list of numbers") }
+    return numbers
+  }
+
   /// Lists of whole numbers by name; one without a name is under the empty one.
   func intLists(_ key: String) throws(RecipeError) -> OrderedDictionary<String, [Int]>? {
     guard mapping[Node(key)]?.mapping != nil, let node = try child(key) else { return try ints(key).map { ["": $0] } }

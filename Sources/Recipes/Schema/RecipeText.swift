@@ -15,7 +15,7 @@ extension Recipe {
       if !tokens.isEmpty { lines.append("\(key): [\(tokens.joined(separator: ", "))]") }
     }
     lines += ["method:"] + method.lines.map { "  " + $0 }
-    lines += ["objective: { type: \(objective) }", "data:"]
+    lines += ["objective: \(objective.yaml)", "data:"]
     lines += data.lines.map { "  " + $0 }
     lines += ["train:"]
     lines += train.lines.map { "  " + $0 }

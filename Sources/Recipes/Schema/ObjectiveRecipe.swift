@@ -1,0 +1,105 @@
+import Objectives
+import Text
+
+/// The part `objective:` of a recipe.
+public struct ObjectiveRecipe: Sendable {
+  /// The objective with its settings.
+  public var objective: any Objective & Sendable
+
+  /// An objective with its settings.
+  public init(_ objective: any Objective & Sendable = SupervisedFineTuning()) { self.objective = objective }
+
+  private static let losses = PreferenceLoss.allCases.map { ($0.rawValue, $0) }
+
+  init(_ node: RecipeNode?) throws(RecipeError) {
+    self.init()
+    guard let node else { return }
+    let name = try node.choice("type", Objectives.names.map { ($0, $0) })
+    objective = name.flatMap(Objectives.make) ?? objective
+    switch objective {
+    case is DirectPreference: objective = DirectPreference(try Self.preference(node))
+    case let free as ReferenceFreePreference: objective = try Self.referenceFree(free, node)
+    default: break
+    }
+    try node.finish()
+  }
+
+  private static func preference(_ node: RecipeNode) throws(RecipeError) -> PreferenceSettings {
+    var settings = PreferenceSettings()
+    settings.beta = try node.double("beta", in: 1e-6...1e6) ?? settings.beta
+    settings.labelSmoothing = try node.double("label_smoothing", in: 0...0.499) ?? 0
+    settings.discoPOPTau = try node.double("discopop_tau", in: 1e-6...1e6) ?? settings.discoPOPTau
+    if let names = try node.strings("loss_type") {
+      settings.losses = []
+      for name in names {
+        guard let loss = PreferenceLoss(rawValue: name) else {
+          let hint = nearestName(to: name, among: losses.map(\.0)).map { "; did you mean “\($0)”?" } ?? ""
+          throw node.error("loss_type", "holds “\(name)”; known are \(losses.map(\.0).joined(separator: ", "))\(hint)")
+        }
+        settings.losses.append(PreferenceSettings.Weighted(loss))
+      }
+      guard !settings.losses.isEmpty else { throw node.error("loss_type", "is empty: name a loss") }
+    }
+    if let weights = try node.doubles("loss_weights") {
+      guard weights.count == settings.losses.count else {
+        throw node.error("loss_weights", "has \(weights.count) numbers for \(settings.losses.count) losses: give one for each")
+      }
+      for (place, weight) in weights.enumerated() { settings.losses[place].weight = weight }
+    }
+    let alpha = try node.double("f_alpha_divergence_coef", in: -100...100) ?? 0.5
+    let divergences: [(name: String, value: PreferenceDivergence)] = [
+      ("reverse_kl", .reverseKL), ("forward_kl", .forwardKL), ("js_divergence", .jensenShannon),
+      ("alpha_divergence", .alpha(alpha)),
+    ]
+    settings.divergence = try node.choice("f_divergence_type", divergences) ?? .reverseKL
+    guard settings.labelSmoothing > 0 || !settings.losses.contains(where: { $0.loss == .exoPair }) else {
+      throw node.error(
+        "label_smoothing", "must be above 0 for the loss exo_pair, which is a distance to [1 − ε, ε]; 1e-3 is usual")
+    }
+    return settings
+  }
+
+  private static func referenceFree(
+    _ start: ReferenceFreePreference, _ node: RecipeNode
+  ) throws(RecipeError) -> ReferenceFreePreference {
+    var objective = start
+    objective.beta = try node.double("beta", in: 1e-6...1e6) ?? objective.beta
+    if start.kind == .cpo { objective.alpha = try node.double("cpo_alpha", in: 0...1e6) ?? objective.alpha }
+    if start.kind == .simpo { objective.gamma = try node.double("simpo_gamma", in: 0...1e6) ?? objective.gamma }
+    if start.kind != .orpo { objective.labelSmoothing = try node.double("label_smoothing", in: 0...0.499) ?? 0 }
+    return objective
+  }
+
+  /// The objective as a recipe gives it.
+  var yaml: String {
+    let pairs = [("type", objective.name)] + settings
+    return "{ \(pairs.map { "\($0.0): \($0.1)" }.joined(separator: ", ")) }"
+  }
+
+  private var settings: [(String, String)] {
+    let number = { (value: Double) in JSON.python(value) }
+    if let free = objective as? ReferenceFreePreference {
+      let own =
+        switch free.kind {
+        case .cpo: [("cpo_alpha", number(free.alpha))]
+        case .simpo: [("simpo_gamma", number(free.gamma))]
+        case .orpo: [(String, String)]()
+        }
+      return [("beta", number(free.beta))] + own
+        + (free.kind == .orpo ? [] : [("label_smoothing", number(free.labelSmoothing))])
+    }
+    guard let dpo = (objective as? DirectPreference)?.settings else { return [] }
+    let divergence: [(String, String)] =
+      switch dpo.divergence {
+      case .reverseKL: [("f_divergence_type", "reverse_kl")]
+      case .forwardKL: [("f_divergence_type", "forward_kl")]
+      case .jensenShannon: [("f_divergence_type", "js_divergence")]
+      case .alpha(let alpha): [("f_divergence_type", "alpha_divergence"), ("f_alpha_divergence_coef", number(alpha))]
+      }
+    return [
+      ("beta", number(dpo.beta)), ("loss_type", "[\(dpo.losses.map(\.loss.rawValue).joined(separator: ", "))]"),
+      ("loss_weights", "[\(dpo.losses.map { number($0.weight) }.joined(separator: ", "))]"),
+      ("label_smoothing", number(dpo.labelSmoothing)), ("discopop_tau", number(dpo.discoPOPTau)),
+    ] + divergence
+  }
+}
