@@ -153,8 +153,8 @@ import Text
         "its rows have question, answer"))
     #expect(
       complaint { _ = try scratch.load("a.jsonl", "{\"text\":\"a\"}", format: "alpacca") }.contains("auto, messages, sharegpt"))
-    let preference = #"{"conversations":[{"from":"human","value":"q"}],"chosen":{"from":"gpt"},"rejected":{"from":"gpt"}}"#
-    #expect(complaint { _ = try scratch.load("a.jsonl", preference) }.contains("is not known"))
+    let scored = #"{"conversations":[{"from":"human","value":"q"}],"kto_tag":true}"#
+    #expect(complaint { _ = try scratch.load("a.jsonl", scored) }.contains("is not known"))
     let judged = #"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"label":false}"#
     #expect(complaint { _ = try scratch.load("a.jsonl", judged) }.contains("its rows have messages, label"))
   }

@@ -21,7 +21,7 @@ import Text
     #expect(data.samples.map(\.rank) == [0, 1, 0, 1])
     #expect(data.samples.map(\.index) == [0, 0, 1, 1])
     #expect(data.samples.groups == [0..<2, 2..<4])
-    #expect(data.report.encoded == 2)
+    #expect(data.report.samples == 2 && data.report.encoded == 4)
     // The prompt is the same, and only the answer is learnt.
     let (better, worse) = (data.samples[0], data.samples[1])
     let prompt = better.trained.prefix { !$0 }.count

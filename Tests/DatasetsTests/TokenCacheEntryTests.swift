@@ -183,7 +183,7 @@ import Text
       }
       builder.add(family, bytes)
     }
-    #expect(CacheKey.codeVersion == 1)
-    #expect(builder.key.name == "d17126c6ebc62d2b88ce987bec339aadfd08fb54a553955503a6a3bdf4ea418e")
+    #expect(CacheKey.codeVersion == 2)
+    #expect(builder.key.name == "da18f2779688460fb36a9bf542cf964cab29ca1d85c1a13bf454d6d52c257b2b")
   }
 }

@@ -36,6 +36,14 @@ public enum PreferenceLoss: String, Sendable, Hashable, CaseIterable {
   /// −ln σ(βδ) with δ per token.
   case sigmoidNorm = "sigmoid_norm"
 
+  /// Whether it is one of score differences, which any divergence can make. Of the others a term of the prompt would be left over.
+  public var allowsDivergences: Bool {
+    switch self {
+    case .sigmoid, .sigmoidNorm, .hinge, .ipo, .exoPair, .robust, .discoPOP, .sft: true
+    case .ncaPair, .bcoPair, .sppoHard, .aot, .aotUnpaired, .apoZero, .apoDown: false
+    }
+  }
+
   /// The loss of each pair [P].
   func each(_ pairs: AnswerPairs, _ settings: PreferenceSettings) throws(TorchError) -> Tensor {
     let (beta, smoothing) = (settings.beta, settings.labelSmoothing)

@@ -56,6 +56,12 @@ public struct ObjectiveRecipe: Sendable {
       throw node.error(
         "label_smoothing", "must be above 0 for the loss exo_pair, which is a distance to [1 − ε, ε]; 1e-3 is usual")
     }
+    if settings.divergence != .reverseKL,
+      let other = settings.losses.map(\.loss).first(where: { !$0.allowsDivergences })
+    {
+      throw node.error(
+        "f_divergence_type", "must be reverse_kl for the loss \(other.rawValue), which is not one of score differences")
+    }
     return settings
   }
 
