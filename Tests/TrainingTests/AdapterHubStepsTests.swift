@@ -44,7 +44,8 @@ import Training
       }
     try set.activate(adapters.map(\.name))
     var options = TrainingOptions()
-    (options.maxSteps, options.learningRate, options.schedule) = (10, 1e-2, .constant)
+    (options.maxSteps, options.schedule) = (10, .constant)
+    options.learningRate = try #require(settings["learning_rate"]?.double)
     (options.maxGradientNorm, options.saveEvery) = (nil, nil)
     let output = try TemporaryFolder()
     var losses: [Double] = []

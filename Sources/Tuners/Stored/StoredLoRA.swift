@@ -65,9 +65,11 @@ extension StoredLoRA {
   public init(_ folder: URL, for purpose: String) throws {
     let method = try AdapterFolder.configuration(folder)
     guard let configuration = method as? LoRAConfiguration else {
-      throw TunerError(
-        "\(folder.path) is of method “\(method.name)”, and \(purpose) is defined for LoRA; "
-          + "to put several such adapters into one model, merge them one after the other with `attune adapters merge`")
+      let advice =
+        method.files == .adapterHub
+        ? "to have several such adapters at work, give --adapter more than once, or tune a fusion of them (method.type: fusion)"
+        : "to put several such adapters into one model, merge them one after the other with `attune adapters merge`"
+      throw TunerError("\(folder.path) is of method “\(method.name)”, and \(purpose) is defined for LoRA; \(advice)")
     }
     let file = try SafetensorsFile(AdapterFolder.weights(folder))
     let json = try JSONFile.object(at: folder.appending(path: AdapterFolder.configName))
