@@ -51,7 +51,7 @@ public struct MovedParameter {
 /// With g the gradient times ``gradientScale``, lr and λ a parameter's learning rate and decay, t the step:
 public struct OptimizerStep {
   /// How a number moves.
-  public enum Rule {
+  public enum Rule: Sendable, Hashable {
     /// m = β₁·m + (1 − β₁)·g, v = β₂·v + (1 − β₂)·g², p = p·(1 − lr·λ) − lr/(1 − β₁ᵗ)·m / (√v/√(1 − β₂ᵗ) + ε). Loshchilov & Hutter,
     /// arXiv:1711.05101.
     case adamW(beta1: Double, beta2: Double, eps: Double)

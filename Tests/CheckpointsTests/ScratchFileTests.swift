@@ -13,7 +13,7 @@ import Torch
   @Test func tensorsKeepTheirNumbers() throws {
     let scratch = try ScratchFile(in: folder.url.appending(path: "made"))
     #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.folder.path).isEmpty, "the file has no name")
-    let (numbers, codes) = (try scratch.zeros([1_000, 300]), try scratch.zeros([5], dtype: .uint8))
+    let (numbers, codes) = (try scratch.zeros([1_000, 300], dtype: .float32), try scratch.zeros([5], dtype: .uint8))
     #expect(try numbers.abs().max().item() == 0 && codes.array(UInt8.self) == [0, 0, 0, 0, 0])
     let expected = try Tensor.pattern([1_000, 300], seed: 3)
     try numbers.copyInPlace(expected)
@@ -21,13 +21,13 @@ import Torch
     scratch.release()
     #expect(try numbers.isEqual(to: expected) && codes.array(UInt8.self) == [7, 7, 7, 7, 7])
     #expect(scratch.byteCount >= 1_200_005 && scratch.byteCount % Int(sysconf(Int32(_SC_PAGESIZE))) == 0)
-    #expect(try scratch.zeros([0]).count == 0)
+    #expect(try scratch.zeros([0], dtype: .float32).count == 0)
   }
 
   /// A tensor outlives the file it lies in.
   @Test func aTensorKeepsItsPart() throws {
     var scratch: ScratchFile? = try ScratchFile(in: folder.url)
-    let tensor = try #require(try scratch?.zeros([2_000]))
+    let tensor = try #require(try scratch?.zeros([2_000], dtype: .float32))
     scratch = nil
     try tensor.fillInPlace(3)
     #expect(try tensor.sum().item() == 6_000)
@@ -35,10 +35,10 @@ import Torch
 
   @Test func whatCannotBeIsRefused() throws {
     let file = try folder.write("", to: "file")
-    #expect(throws: (any Error).self) { try ScratchFile(in: URL(filePath: file).appending(path: "below")) }
+    #expect(throws: (any Error).self) { try ScratchFile(in: file.appending(path: "below")) }
     let scratch = try ScratchFile(in: folder.url)
-    #expect { try scratch.zeros([1 << 50]) } throws: { "\($0)".contains("scratch space") }
-    #expect(try scratch.zeros([4]).sum().item() == 0, "what failed left no trace")
+    #expect { try scratch.zeros([1 << 50], dtype: .float32) } throws: { "\($0)".contains("scratch space") }
+    #expect(try scratch.zeros([4], dtype: .float32).sum().item() == 0, "what failed left no trace")
   }
 
   /// Pages given back count no longer as this process's.
@@ -48,7 +48,7 @@ import Torch
       return (Int(status[1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE)))
     }
     let (scratch, count) = (try ScratchFile(in: folder.url), 16 << 20)
-    let tensor = try scratch.zeros([count])
+    let tensor = try scratch.zeros([count], dtype: .float32)
     try tensor.fillInPlace(1)
     let full = try resident()
     scratch.release()
