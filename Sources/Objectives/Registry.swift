@@ -1,7 +1,9 @@
 /// Every objective there is, with its defaults, by the name a recipe gives it.
 public enum Objectives {
-  private static let registry: [any Objective & Sendable] =
-    [SupervisedFineTuning(), DirectPreference()] + ReferenceFreePreference.Kind.allCases.map { ReferenceFreePreference($0) }
+  private static let registry: [any Objective & Sendable] = [
+    SupervisedFineTuning(), DirectPreference(), ReferenceFreePreference(.cpo), ReferenceFreePreference(.simpo),
+    ReferenceFreePreference(.orpo),
+  ]
 
   /// The names, in the table's order.
   public static var names: [String] { registry.map(\.name) }

@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import NN
+import OrderedCollections
 import TestSupport
 import Testing
 import Text

@@ -29,9 +29,9 @@ public struct TokenizerFiles: Sendable {
 
   /// A tokenizer by its parts.
   public init(
-    path: String, tokenizerJSON: [UInt8], config: JSON?, chatTemplates: OrderedDictionary<String, String>
+    path: String, vocabulary: Vocabulary, config: JSON?, chatTemplates: OrderedDictionary<String, String>
   ) {
-    (self.path, vocabulary, self.config, self.chatTemplates) = (path, .tokenizerJSON(tokenizerJSON), config, chatTemplates)
+    (self.path, self.vocabulary, self.config, self.chatTemplates) = (path, vocabulary, config, chatTemplates)
   }
 
   /// The most bytes of a `tokenizer.json`. The largest in use have about 40 million.
@@ -44,10 +44,8 @@ public struct TokenizerFiles: Sendable {
     switch try ModelLocation(url) {
     case .gguf(let url):
       let file = try GGUFFile(url)
-      path = url.path
-      vocabulary = .gguf(file.metadata)
-      config = nil
-      chatTemplates = try TokenizerFiles.templates(file.metadata)
+      self.init(
+        path: url.path, vocabulary: .gguf(file.metadata), config: nil, chatTemplates: try TokenizerFiles.templates(file.metadata))
     case .folder(let url): try self.init(folder: url)
     }
   }

@@ -1,7 +1,9 @@
 import Checkpoints
 import Foundation
 import NN
+import OrderedCollections
 import Text
+import Torch
 
 /// A vocabulary with tokens that the model's files do not have: the tokenizer with them, and what their rows start from.
 public struct GrownVocabulary: Sendable {
@@ -32,7 +34,8 @@ public struct GrownVocabulary: Sendable {
     let (json, config) = try Self.tokenizerJSON(base)
     let grown = try GrownTokenizer.json(adding: added, to: json, firstID: old.vocabularySize)
     try self.init(
-      TokenizerFiles(path: base.path, tokenizerJSON: grown, config: config, chatTemplates: base.chatTemplates), over: old)
+      TokenizerFiles(path: base.path, vocabulary: .tokenizerJSON(grown), config: config, chatTemplates: base.chatTemplates),
+      over: old)
   }
 
   /// The vocabulary of the tokenizer in an adapter's folder, where that has tokens which `base` lacks; nil where it has none, or

@@ -9,7 +9,7 @@ public struct ObjectiveRecipe: Sendable {
   /// An objective with its settings.
   public init(_ objective: any Objective & Sendable = SupervisedFineTuning()) { self.objective = objective }
 
-  private static let losses = PreferenceLoss.allCases.map { ($0.rawValue, $0) }
+  private static let lossNames = PreferenceLoss.allCases.map(\.rawValue)
 
   init(_ node: RecipeNode?) throws(RecipeError) {
     self.init()
@@ -33,8 +33,8 @@ public struct ObjectiveRecipe: Sendable {
       settings.losses = []
       for name in names {
         guard let loss = PreferenceLoss(rawValue: name) else {
-          let hint = nearestName(to: name, among: losses.map(\.0)).map { "; did you mean “\($0)”?" } ?? ""
-          throw node.error("loss_type", "holds “\(name)”; known are \(losses.map(\.0).joined(separator: ", "))\(hint)")
+          let hint = nearestName(to: name, among: lossNames).map { "; did you mean “\($0)”?" } ?? ""
+          throw node.error("loss_type", "holds “\(name)”; known are \(lossNames.joined(separator: ", "))\(hint)")
         }
         settings.losses.append(PreferenceSettings.Weighted(loss))
       }
