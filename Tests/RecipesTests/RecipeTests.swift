@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import NN
+import Objectives
 import OrderedCollections
 import Testing
 import Torch

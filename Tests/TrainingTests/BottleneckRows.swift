@@ -9,10 +9,12 @@ extension MethodRow {
     let weights = "no weights can bend what passes, which is refused"
     let merging: [Behaviour: String] = [.merge: weights, .unmerge: weights]
     let near = "its weights begin as small random numbers, as AdapterHub's do"
-    func row(_ name: String, _ settings: BottleneckConfiguration, startsAsBase: Bool = false, inner: Double = 4) -> MethodRow {
+    func row(
+      _ name: String, _ settings: BottleneckConfiguration, startsAsBase: Bool = false, inner: Double = 4, rate: Double = 1e-2
+    ) -> MethodRow {
       MethodRow(
         name: name, settings: settings.changed { $0.reductionFactor = 32 / inner },
-        exceptions: startsAsBase ? merging : merging.merging([.identity: near]) { $1 })
+        exceptions: startsAsBase ? merging : merging.merging([.identity: near]) { $1 }, rate: rate)
     }
     let shared = BottleneckConfiguration.compacter(plusPlus: false)
     let own = BottleneckConfiguration.compacter(plusPlus: true).changed {
@@ -25,7 +27,7 @@ extension MethodRow {
       row("pfeiffer (zero)", BottleneckConfiguration().changed { ($0.start, $0.dropout) = (.zeroUp, 0.1) }, startsAsBase: true),
       row("parallel", .parallel, startsAsBase: true, inner: 16),
       row("parallel (scaled)", .parallel.changed { $0.scaling = .channel }, startsAsBase: true, inner: 16),
-      row("compacter", shared, inner: 8), row("compacter++ (own rules)", own, inner: 8),
+      row("compacter", shared, inner: 8), row("compacter++ (own rules)", own, inner: 8, rate: 5e-2),
       row("pfeiffer (invertible)", BottleneckConfiguration().changed { $0.isInvertible = true }), fusion(merging),
     ]
   }

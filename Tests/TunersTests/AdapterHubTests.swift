@@ -174,6 +174,47 @@ import Torch
     #expect(try mismatch(try logits(set.model, expected), try expected.tensor("base_logits"), absolute: 1e-4) == nil)
   }
 
+  /// With a weight w its change is added w times, layer by layer.
+  @Test func adaptersTakePartWithWeights() throws {
+    let (set, expected) = try open("houlsby")
+    let at = { (weight: Double) in
+      try set.activate(uses: [AdapterUse("task", weight: weight)])
+      return try logits(set.model, expected)
+    }
+    #expect(try mismatch(try at(0), try expected.tensor("base_logits"), absolute: 1e-4) == nil)
+    #expect(try mismatch(try at(1), try expected.tensor("logits"), absolute: 1e-4) == nil)
+    let half = try at(0.5)
+    for key in ["base_logits", "logits"] { #expect(try mismatch(half, try expected.tensor(key), absolute: 1e-2) != nil) }
+    #expect(try mismatch(try at(1), try expected.tensor("logits"), absolute: 1e-4) == nil)
+    // What stands before the first layer has no half.
+    let whole = try open("invertible").set
+    #expect { try whole.activate(uses: [AdapterUse("task", weight: 0.5)]) } throws: { "\($0)".contains("use it with 1") }
+  }
+
+  /// Rows of one batch, each with adapters of its own.
+  @Test func rowsHaveTheAdaptersOfTheirRequests() throws {
+    let set = try AdapterSet(try TinyModels.load("llama-tied"))
+    for (name, path) in [("a", "stack/adapter0"), ("b", "parallel/task"), ("fusion", "fusion")] {
+      try AdapterFolder.load(Goldens.url("adapterhub/\(path)"), into: set, named: name)
+    }
+    let rows: [[Int32]] = [[3, 5, 7, 9], [4, 6, 8, 10], [3, 5, 7, 9], [11, 12, 13, 14], [20, 21, 22, 23]]
+    let requests: [[AdapterUse]] = [
+      [AdapterUse("b")], [], [AdapterUse("fusion")], [AdapterUse("a", weight: 0.5), AdapterUse("b")], [AdapterUse("b")],
+    ]
+    let logits = { (rows: [[Int32]]) in try withoutGradients { () throws in try set.model.logits(try ModelInput(rows: rows)) } }
+    var expected: [Tensor] = []
+    for (row, uses) in zip(rows, requests) {
+      try set.activate(uses: uses)
+      expected.append(try logits([row]))
+    }
+    let together = try set.routing(requests) { routing in
+      routing.route(requests.indices.map { ($0, 4) })
+      return try logits(rows)
+    }
+    #expect(try mismatch(together, try .concatenated(expected, 0), absolute: 1e-4) == nil)
+    #expect(set.active == ["b"] && set.model.sublayerPlaces().allSatisfy { $0.place.routing == nil })
+  }
+
   @Test func mergingIsRefusedWithAdvice() throws {
     let (set, expected) = try open("pfeiffer")
     #expect { try set.mergeAndUnload() } throws: { "\($0)".contains("keep it beside the model and load it with --adapter") }

@@ -53,7 +53,7 @@ final class BottleneckAdapter: Module, SublayerAdapter, LearntModule {
     }
   }
 
-  /// A(x): [B, S, d] → [B, S, d].
+  /// A(x): [.., d] → [.., d].
   func change(_ x: Tensor) throws(TorchError) -> Tensor {
     let whole = try up.forward(try settings.activation(try down.forward(x)))
     if let scale { return try (whole * scale).to(whole.dtype) }

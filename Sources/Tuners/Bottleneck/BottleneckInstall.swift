@@ -95,7 +95,10 @@ final class PlacedPart<Installed>: AdapterPart {
   var trained: [(path: String, value: Tensor)] { module.owned.filter(\.learns).map { ("\(path).\($0.name)", $0.value) } }
   var saved: [SavedTensor] { module.owned.map { SavedTensor("\(path).\($0.name)", $0.value) } }
 
+  var isDivisible: Bool { place is SublayerAdapters }
+
   func activate(_ on: Bool) { place.activate(name, on) }
+  func weigh(_ weight: Double) { (place as? SublayerAdapters)?.weigh(name, weight) }
   func remove() { place.remove(name) }
 
   func merge() throws -> () -> Void {
@@ -116,6 +119,7 @@ private final class SharedRules: AdapterPart {
   private var named: [(path: String, value: Tensor)] { rules.named.map { ("\(root).shared_parameters.\($0.name)", $0.value) } }
   var trained: [(path: String, value: Tensor)] { learns ? named : [] }
   var saved: [SavedTensor] { named.map { SavedTensor($0.path, $0.value) } }
+  var isDivisible: Bool { true }
   func activate(_ on: Bool) {}
   func remove() {}
   func merge() throws -> () -> Void { {} }

@@ -46,17 +46,17 @@ final class FusedBottlenecks: Module, SublayerAdapter, LearntModule {
     let x = try last.input(output, onto: stream)
     var changes: [Tensor] = []
     for (_, bottleneck) in bottlenecks { changes.append(try bottleneck.change(x)) }
-    // [B, S, n, d].
-    let all = try Tensor.stacked(changes, 2)
+    // [.., n, d].
+    let all = try Tensor.stacked(changes, -2)
     let asked = settings.queriesOutput ? output : x
     let queries = if let query { try query.forward(asked) } else { asked }
     let keys = if let key { try key.forward(all) } else { all }
-    var scores = try (queries.unsqueezed(2) * keys).to(.float32).sum(-1)
+    var scores = try (queries.unsqueezed(-2) * keys).to(.float32).sum(-1)
     if isTraining { scores = try scores.dropout(settings.dropout) }
     let shares = try scores.softmax(-1).to(output.dtype).unsqueezed(-1)
-    guard let value else { return try output + (all * shares).sum(2) }
-    if settings.mapsEachValue { return try output + (value.forward(all) * shares).sum(2) }
-    return try output + value.forward((all * shares).sum(2))
+    guard let value else { return try output + (all * shares).sum(-2) }
+    if settings.mapsEachValue { return try output + (value.forward(all) * shares).sum(-2) }
+    return try output + value.forward((all * shares).sum(-2))
   }
 }
 

@@ -165,6 +165,7 @@ final class FusedAdapters: AdapterPart {
   init(_ fused: [FusedAdapter]) { adapters = fused.map(\.adapter) }
 
   var trained: [(path: String, value: Tensor)] { [] }
+  var isDivisible: Bool { true }
   func activate(_ on: Bool) {}
   func remove() {}
   func merge() throws -> () -> Void { {} }

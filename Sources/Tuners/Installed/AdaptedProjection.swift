@@ -53,6 +53,8 @@ final class ProjectionPart: AdapterPart {
 
   var saved: [SavedTensor] { delta.saved.map { $0.named("\(SavedTensor.modulePrefix)\(path).\($0.name)") } }
 
+  var isDivisible: Bool { true }
+
   func activate(_ on: Bool) { projection.activate(name, on) }
 
   /// Says how strongly it takes part while it is active.

@@ -52,8 +52,12 @@ protocol AdapterPart: AnyObject {
   var replaced: [String] { get }
   /// True where the base is gone: it stays at work whatever is asked for.
   var isPermanent: Bool { get }
+  /// Whether it can take part with a weight, and on some rows of a batch alone.
+  var isDivisible: Bool { get }
   /// Takes part from now on, after those that do already, or no longer.
   func activate(_ on: Bool)
+  /// Says how strongly it takes part while it is active, where it is divisible.
+  func weigh(_ weight: Double)
   /// Takes itself, which is not active, out of the model.
   func remove()
   /// Says what makes it part of the model's own weights, which cannot fail any more. Projections and embeddings with deltas are
@@ -69,6 +73,8 @@ extension AdapterPart {
   var state: [SavedTensor] { [] }
   var replaced: [String] { [] }
   var isPermanent: Bool { false }
+  var isDivisible: Bool { false }
+  func weigh(_ weight: Double) {}
 }
 
 /// One tensor of an adapter's file: how it is made, and how it is put back.

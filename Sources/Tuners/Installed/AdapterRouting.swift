@@ -4,7 +4,7 @@ import Torch
 /// Which adapters work on which rows of a pass, for batches whose requests want different ones.
 ///
 /// The base's product is one for all rows; what low-rank adapters add is computed for the rows of each choice by themselves.
-public final class AdapterRouting: RowRouting {
+public final class AdapterRouting: RowRouting, SublayerRouting {
   /// The choices there are, each once.
   let choices: [[AdapterUse]]
   private let choiceOf: [Int]
@@ -70,11 +70,7 @@ public final class AdapterRouting: RowRouting {
   ) throws(TorchError) -> Tensor {
     let shape = x.shape
     let rowCount = shape.dropLast().reduce(1, *)
-    guard let pass, pass.rowCount == rowCount else {
-      throw TorchError(
-        operation: "adapter_routing", operands: [x],
-        message: "a pass of \(rowCount) rows, and \(pass?.rowCount ?? 0) were announced")
-    }
+    let pass = try announced(rowCount, x)
     if pass.groups.count == 1 {
       return try AdaptedProjection.forward(x, through: base, deltas(choices[pass.groups[0].choice]))
     }
@@ -84,6 +80,38 @@ public final class AdapterRouting: RowRouting {
       try outputs(rows, of: pass.groups.map { (deltas(choices[$0.choice]), $0.count) }, through: base), 0)
     let restored = if let order = pass.restored { try together.indexed(0, order) } else { together }
     return try restored.reshaped(shape.dropLast() + [base.outputSize])
+  }
+
+  /// What is added to the stream behind a part of a layer, for the rows of the pass. output, stream [.., d] → [.., d].
+  public func forward(_ output: Tensor, onto stream: Tensor, at place: SublayerAdapters) throws(TorchError) -> Tensor {
+    let shape = output.shape
+    let rowCount = shape.dropLast().reduce(1, *)
+    let pass = try announced(rowCount, output)
+    let uses = pass.groups.map { choices[$0.choice].map { (name: $0.name, weight: $0.weight) } }
+    if uses.count == 1 { return try place.forward(output, onto: stream, through: uses[0]) }
+    var parts: [[Tensor]] = []
+    for whole in [output, stream] {
+      let flat = try whole.reshaped([rowCount, shape[shape.count - 1]])
+      let rows = if let order = pass.sorted { try flat.indexed(0, order) } else { flat }
+      parts.append(try rows.split(0, pass.groups.map(\.count)))
+    }
+    var changed: [Tensor] = []
+    for index in uses.indices {
+      changed.append(try place.forward(parts[0][index], onto: parts[1][index], through: uses[index]))
+    }
+    let together = try Tensor.concatenated(changed, 0)
+    let restored = if let order = pass.restored { try together.indexed(0, order) } else { together }
+    return try restored.reshaped(shape)
+  }
+
+  /// The rows of a pass that was announced.
+  private func announced(_ rowCount: Int, _ x: Tensor) throws(TorchError) -> Pass {
+    guard let pass, pass.rowCount == rowCount else {
+      throw TorchError(
+        operation: "adapter_routing", operands: [x],
+        message: "a pass of \(rowCount) rows, and \(pass?.rowCount ?? 0) were announced")
+    }
+    return pass
   }
 
   /// The outputs for groups of rows that lie one after the other.

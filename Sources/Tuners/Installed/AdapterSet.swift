@@ -68,7 +68,7 @@ public final class AdapterSet {
     for (adapter, use) in zip(chosen, uses) {
       for part in adapter.parts {
         part.activate(true)
-        if use.weight != 1 { (part as? ProjectionPart)?.weigh(use.weight) }
+        part.weigh(use.weight)
       }
     }
     self.uses = uses
@@ -93,9 +93,9 @@ public final class AdapterSet {
     return chosen
   }
 
-  /// What an adapter changes that is no projection: it can neither have a weight nor be for some rows alone.
+  /// What an adapter changes that can neither have a weight nor be for some rows alone.
   private func unweighable(_ adapter: Adapter) -> String? {
-    adapter.parts.lazy.filter { !($0 is ProjectionPart) }.compactMap { $0.replaced.first ?? $0.trained.first?.path }.first
+    adapter.parts.lazy.filter { !$0.isDivisible }.compactMap { $0.replaced.first ?? $0.trained.first?.path }.first
   }
 
   /// Runs `body` with adapters of their own at work for each request; those of before come back even if it throws.
@@ -111,14 +111,19 @@ public final class AdapterSet {
     try activate(uses: [])
     let routing = AdapterRouting(requests, device: model.device)
     let projections = model.projections().compactMap { $0.slot.value as? AdaptedProjection }
+    let places = model.sublayerPlaces().map(\.place)
     for projection in projections { projection.routing = routing }
-    defer { for projection in projections { projection.routing = nil } }
+    for place in places { place.routing = routing }
+    defer {
+      for projection in projections { projection.routing = nil }
+      for place in places { place.routing = nil }
+    }
     let result = Swift.Result { try body(routing) }
     try activate(uses: before)
     return try result.get()
   }
 
-  /// Refuses adapters that change more than projections inside the layers: what they change is one for all rows.
+  /// Refuses adapters that change more than what passes inside the layers: what they change is one for all rows.
   private func refuseWhole(_ chosen: [Adapter]) throws(TunerError) {
     for adapter in chosen {
       guard let path = unweighable(adapter) ?? adapter.deltas.first(where: { $0.path == "lm_head" })?.path else { continue }
