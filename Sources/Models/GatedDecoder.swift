@@ -144,7 +144,7 @@ final class GatedDecoderStack: Module {
     let plans = try AttentionPlans(pass, windows: windows)
     for (index, layer) in layers.enumerated() {
       let cache = pass.cache?.layers[index]
-      let mode = cache == nil ? checkpointing : .none
+      let mode = cache == nil ? checkpointing.of(layer: index) : .none
       try stream.run(recomputed: mode == .full, layer, plans[index]) { (stream, plan) throws(TorchError) in
         try layer.forward(&stream, angles: angles, plan: plan, cache: cache, checkpointing: mode)
       }
@@ -170,7 +170,7 @@ final class GatedDecoderLayer: Module {
 
   func forward(
     _ stream: inout ResidualStream, angles: (cos: Tensor, sin: Tensor), plan: AttentionPlan, cache: LayerCache?,
-    checkpointing: GradientCheckpointing
+    checkpointing: GradientCheckpointing.Part
   ) throws(TorchError) {
     stream.pending = try attention.forward(try inputNorm.forward(&stream), angles: angles, plan: plan, cache: cache)
     try stream.run(recomputed: checkpointing == .selective, feedForward) { [self] (stream) throws(TorchError) in
