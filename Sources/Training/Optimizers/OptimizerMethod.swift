@@ -72,6 +72,9 @@ public struct OptimizerMove {
   /// Which random numbers round it where it is bfloat16.
   public let noise: UInt64
 
+  /// Bytes of what is remembered.
+  var memoryByteCount: Int { memory.reduce(0) { $0 + $1.byteCount } }
+
   /// The same as the shim takes it.
   ///
   /// - Parameters:
