@@ -1,4 +1,3 @@
-import OrderedCollections
 import Text
 import Torch
 import Tuners
