@@ -59,7 +59,7 @@ let heavy: [Target] = [
   library("Generation", ["NN", "Text", "Torch"]),
   library("Evaluation", ["Generation", "Datasets", "NN", "Text", "Torch"]),
   library("Objectives", ["NN", "Datasets", "Torch"]),
-  library("Training", ["Objectives", "Tuners", "Checkpoints", "NN", "Datasets", "Text", "Torch"]),
+  library("Training", ["Objectives", "Tuners", "Checkpoints", "NN", "Datasets", "Text", "Torch", collections]),
   library(
     "Recipes",
     [

@@ -41,9 +41,9 @@ def common() -> dict[str, torch.Tensor]:
     tensors = {}
     for name, shape in SHAPES.items():
         tensors[f"start.{name}"] = 0.1 * torch.randn(shape, generator=draw)
-        # Sizes from 1 to 1e-4, as gradients have.
+        # Sizes from 1 to 1e-2, of which 8 bits keep the squares.
         for part in ("first", "second"):
-            size = 10 ** (-4 * torch.rand(shape, generator=draw))
+            size = 10 ** (-2 * torch.rand(shape, generator=draw))
             tensors[f"{part}.{name}"] = size * torch.randn(shape, generator=draw)
     tensors["coefficients"] = torch.randint(-8, 9, (STEPS, 2), generator=draw) / 8
     return tensors

@@ -31,18 +31,19 @@ class Adafactor {
   }
 
   void step() {
-    // The one tensor of the parameter's size that is made: squares, then the update.
-    const auto g = gradient_.to(at::kFloat).mul(settings_.gradient_scale);
-    auto update = g.square().add_(settings_.eps1);
+    // The one tensor of the parameter's size that is made, besides a float32 copy of a bfloat16 parameter: squares, then the update.
+    const double scale = settings_.gradient_scale;
+    auto update = gradient_.to(at::kFloat, false, true).square_().mul_(scale * scale).add_(settings_.eps1);
     const double beta2 = 1 - std::pow(static_cast<double>(settings_.step), settings_.decay_rate);
     if (rows_.defined()) {
       rows_.mul_(beta2).add_(update.mean(-1), 1 - beta2);
       columns_.mul_(beta2).add_(update.mean(-2), 1 - beta2);
-      update = at::mul_out(update, (rows_ / rows_.mean(-1, true)).rsqrt_().unsqueeze(-1), columns_.unsqueeze(-2).rsqrt()).mul_(g);
+      at::mul_out(update, (rows_ / rows_.mean(-1, true)).rsqrt_().unsqueeze(-1), columns_.unsqueeze(-2).rsqrt());
     } else {
       squares_.mul_(beta2).add_(update, 1 - beta2);
-      update = at::rsqrt_out(update, squares_).mul_(g);
+      at::rsqrt_out(update, squares_);
     }
+    update.mul_(gradient_).mul_(scale);
     const auto wide = parameter_.to(at::kFloat);
     const double rate = rate_ * (settings_.scales_parameter ? std::max(settings_.eps2, root_mean_square(wide)) : 1);
     update.mul_(rate / std::max(1.0, root_mean_square(update) / settings_.clip_threshold));

@@ -111,7 +111,7 @@ final class GPT2Stack: Module {
     let plans = try AttentionPlans(pass, windows: Array(repeating: nil, count: layers.count))
     for (index, layer) in layers.enumerated() {
       let cache = pass.cache?.layers[index]
-      let mode = cache == nil ? checkpointing : .none
+      let mode = cache == nil ? checkpointing.of(layer: index) : .none
       try stream.run(recomputed: mode == .full, layer, plans[index]) { (stream, plan) throws(TorchError) in
         try layer.forward(&stream, plan: plan, cache: cache, checkpointing: mode)
       }
@@ -140,7 +140,7 @@ final class GPT2Layer: Module {
   }
 
   func forward(
-    _ stream: inout ResidualStream, plan: AttentionPlan, cache: LayerCache?, checkpointing: GradientCheckpointing
+    _ stream: inout ResidualStream, plan: AttentionPlan, cache: LayerCache?, checkpointing: GradientCheckpointing.Part
   ) throws(TorchError) {
     stream.pending = try attention.forward(try attentionNorm.forward(&stream), plan: plan, cache: cache)
     try attentionAdapters.apply(to: &stream)

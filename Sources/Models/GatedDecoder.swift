@@ -146,7 +146,7 @@ final class GatedDecoderStack: Module {
     let plans = try AttentionPlans(pass, windows: windows)
     for (index, layer) in layers.enumerated() {
       let cache = pass.cache?.layers[index]
-      let mode = cache == nil ? checkpointing : .none
+      let mode = cache == nil ? checkpointing.of(layer: index) : .none
       try stream.run(recomputed: mode == .full, layer, plans[index]) { (stream, plan) throws(TorchError) in
         try layer.forward(&stream, angles: angles, plan: plan, cache: cache, checkpointing: mode)
       }
@@ -176,7 +176,7 @@ final class GatedDecoderLayer: Module {
 
   func forward(
     _ stream: inout ResidualStream, angles: (cos: Tensor, sin: Tensor), plan: AttentionPlan, cache: LayerCache?,
-    checkpointing: GradientCheckpointing
+    checkpointing: GradientCheckpointing.Part
   ) throws(TorchError) {
     stream.pending = try attention.forward(try inputNorm.forward(&stream), angles: angles, plan: plan, cache: cache)
     try attentionAdapters.apply(to: &stream)

@@ -1,13 +1,34 @@
 import Torch
 
 /// What a decoder keeps of its layers for the backward pass, and what it computes again there. Chen et al., arXiv:1604.06174.
-public enum GradientCheckpointing: String, Sendable, Hashable, CaseIterable {
+public struct GradientCheckpointing: Sendable, Hashable {
+  /// What is computed again of a layer.
+  public enum Part: String, Sendable, Hashable, CaseIterable {
+    /// Everything is kept.
+    case none
+    /// The feed-forward part is computed again, whose activations are the widest.
+    case selective
+    /// The whole layer is computed again: only what enters it is kept.
+    case full
+  }
+
+  /// What is computed again of a layer.
+  public var part: Part
+  /// Of how many layers one computes it again, beginning with the first; the others keep everything.
+  public var every: Int
+
+  /// Every layer, or one of `every`, computes `part` again.
+  public init(_ part: Part, every: Int = 1) { (self.part, self.every) = (part, max(1, every)) }
+
+  /// What layer `index` computes again.
+  public func of(layer index: Int) -> Part { index % every == 0 ? part : .none }
+
   /// Everything is kept.
-  case none
-  /// The feed-forward parts are computed again, whose activations are the widest.
-  case selective
-  /// Whole layers are computed again: only what enters each is kept.
-  case full
+  public static let none = GradientCheckpointing(.none)
+  /// The feed-forward parts are computed again.
+  public static let selective = GradientCheckpointing(.selective)
+  /// Whole layers are computed again.
+  public static let full = GradientCheckpointing(.full)
 }
 
 extension ResidualStream {

@@ -43,7 +43,9 @@ import Torch
     }
   }
 
-  @Test(arguments: ["gpt2", "llama-tied", "mistral", "qwen2", "qwen3"], [GradientCheckpointing.selective, .full])
+  @Test(
+    arguments: ["gpt2", "llama-tied", "mistral", "qwen2", "qwen3"],
+    [GradientCheckpointing.selective, .full, GradientCheckpointing(.full, every: 2)])
   func everythingLearns(name: String, mode: GradientCheckpointing) throws {
     try check(try pass(name, mode), try pass(name, .none))
   }

@@ -15,7 +15,9 @@ import Training
 
   init() throws { folder = try TemporaryFolder() }
 
-  private func run(_ model: String, _ method: String) throws -> (result: TuneResult, base: URL) {
+  private func run(
+    _ model: String, _ method: String, train: String = "max_steps: 3, batch_size: 2, learning_rate: 1e-2, dtype: f32"
+  ) throws -> (result: TuneResult, base: URL) {
     let base = try TinyModels.folder(model, in: folder)
     let row = #"{"prompt": "a b", "completion": "c d"}"# + "\n"
     let data = try folder.write(String(repeating: row, count: 4), to: "data.jsonl")
@@ -24,7 +26,7 @@ import Training
       model: \(base.path)
       method: \(method)
       data: {train: \(data)}
-      train: {max_steps: 3, batch_size: 2, learning_rate: 1e-2, dtype: f32, device: cpu}
+      train: {\(train), device: cpu}
       output: \(folder.path("run"))
       """)
     return (try TuneRun(recipe).run(), base)
@@ -45,6 +47,21 @@ import Training
     #expect(try mismatch(try logits(written.model), try logits(before.model), absolute: 1e-2) != nil)
     #expect(written.files.config["tie_word_embeddings"] == true && !written.files.weights.names.contains("lm_head.weight"))
     #expect(try TextSide(result.folder).tokenizer.vocabularySize > 0)
+  }
+
+  /// The least memory: weights in bfloat16 alone, moved inside the backward pass, with next to nothing remembered.
+  @Test func weightsKeptInBfloat16() throws {
+    let train = "max_steps: 3, batch_size: 2, learning_rate: 1e-2, dtype: bf16, max_grad_norm: 0"
+    let (result, base) = try run(
+      "llama-tied", "{type: full, weights_dtype: bf16}", train: train + ", optimizer: {type: adafactor, in_backward: true}")
+    for (path, _, value) in result.model.model.parameters() { #expect(value.dtype == .bfloat16, "\(path)") }
+    var options = ModelOptions()
+    options.dtype = .float32
+    let (written, before) = (try ModelWeights(result.folder, options: options), try ModelWeights(base, options: options))
+    for ((path, _, after), old) in zip(written.model.parameters(), before.model.parameters()) {
+      #expect(try !after.isEqual(to: old.value), "\(path)")
+    }
+    #expect { try run("llama-bias", "{type: full, weights_dtype: bf16}") } throws: { "\($0)".contains("set train.dtype to bf16") }
   }
 
   @Test(arguments: [

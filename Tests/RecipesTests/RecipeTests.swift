@@ -89,19 +89,19 @@ import Tuners
   @Test(arguments: [
     (
       "adamw_8bit",
-      "type: adamw, weight_decay: 0, beta1: 0.9, beta2: 0.999, eps: 1e-08, optim_bits: 8, min_8bit_size: 4096, is_paged: false"
+      "type: \"adamw\", weight_decay: 0, beta1: 0.9, beta2: 0.999, eps: 1e-08, optim_bits: 8, min_8bit_size: 4096, is_paged: false"
     ),
     ("paged_adamw", "is_paged: true"), ("paged_adamw_8bit", "optim_bits: 8, min_8bit_size: 4096, is_paged: true"),
     ("{ type: adamw, optim_bits: 8, min_8bit_size: 64 }", "optim_bits: 8, min_8bit_size: 64"),
     ("{ type: adafactor, relative_step: true, warmup_init: true }", "relative_step: true, warmup_init: true"),
     ("{ type: adafactor, beta1: 0.9, eps2: 0.01 }", "beta1: 0.9"),
-    ("lion", "type: lion, weight_decay: 0, beta1: 0.9, beta2: 0.99"),
-    ("paged_lion_8bit", "type: lion"),
+    ("lion", "type: \"lion\", weight_decay: 0, beta1: 0.9, beta2: 0.99"),
+    ("paged_lion_8bit", "type: \"lion\""),
     ("{ type: sgd, momentum: 0.9, nesterov: true }", "momentum: 0.9, dampening: 0, nesterov: true"),
     ("{ type: galore_adamw, rank: 4, proj_type: left, optim_target_modules: [mlp] }", "optim_target_modules: [\"mlp\"]"),
     (
       "{ lr_scale_pattern: { embed_tokens: 0.1 }, weight_decay_pattern: { norm: 0 } }",
-      "lr_scale_pattern: {\"embed_tokens\": 0.1}"
+      "lr_scale_pattern: {\"embed_tokens\":0.1}, weight_decay_pattern: {\"norm\":0}"
     ),
     ("{ page_folder: /scratch, stochastic_rounding: false }", "stochastic_rounding: false, page_folder: \"/scratch\""),
   ])
@@ -126,6 +126,16 @@ import Tuners
   func whatIsWrongInAnOptimizerIsNamed(_ train: String, _ expected: String) {
     let text = "model: m\ndata: { train: a.jsonl }\ntrain: { \(train) }\noutput: o"
     #expect { try Recipe(text, file: "r.yaml") } throws: { "\($0)".contains(expected) && "\($0)".contains("r.yaml") }
+  }
+
+  @Test(arguments: [
+    ("full", GradientCheckpointing.full), ("{ every: 3 }", GradientCheckpointing(.full, every: 3)),
+    ("{ type: selective, every: 2 }", GradientCheckpointing(.selective, every: 2)), ("none", .none),
+  ])
+  func whatIsComputedAgainIsReadAndWritten(_ text: String, _ expected: GradientCheckpointing) throws {
+    let recipe = try Recipe("model: m\ndata: { train: a.jsonl }\ntrain: { gradient_checkpointing: \(text) }\noutput: o")
+    #expect(recipe.train.options.gradientCheckpointing == expected)
+    #expect(try Recipe(recipe.yaml).train.options.gradientCheckpointing == expected)
   }
 
   @Test func theOrderOfBatchesIsChosenByThreeKeys() throws {

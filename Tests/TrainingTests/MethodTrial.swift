@@ -250,7 +250,7 @@ struct MethodTrial {
     model.train()
     defer { model.train(false) }
     var reference: [Tensor] = []
-    for mode in GradientCheckpointing.allCases {
+    for mode in GradientCheckpointing.Part.allCases.map({ GradientCheckpointing($0) }) {
       model.gradientCheckpointing = mode
       for (_, value) in adapter.parameters { try value.setGradient(nil) }
       try RandomState.seed(11)
@@ -258,7 +258,7 @@ struct MethodTrial {
       let found = try adapter.parameters.map { try $0.value.gradient()?.clone() ?? Tensor.zeros($0.value.shape) }
       if reference.isEmpty { reference = found }
       for ((path, _), (own, theirs)) in zip(adapter.parameters, zip(found, reference)) {
-        if let problem = try mismatch(own, theirs, absolute: 2e-5) { return "\(mode.rawValue), \(path): \(problem)" }
+        if let problem = try mismatch(own, theirs, absolute: 2e-5) { return "\(mode.part.rawValue), \(path): \(problem)" }
       }
     }
     return nil

@@ -201,8 +201,6 @@ public struct TrainRecipe: Sendable {
     options.gradientAccumulation = try node.int("gradient_accumulation", in: 1...65536) ?? 1
     options.learningRate = try node.double("learning_rate", in: 0...1e3) ?? options.learningRate
     options.maxGradientNorm = try node.double("max_grad_norm", in: 0...1e9).map { $0 == 0 ? nil : $0 } ?? 1
-    let modes = GradientCheckpointing.allCases.map { ($0.rawValue, $0) }
-    options.gradientCheckpointing = try node.choice("gradient_checkpointing", modes) ?? .none
     options.seed = UInt64(try node.int("seed", in: 0...Int.max) ?? 42)
     options.logEvery = try node.int("log_every", in: 1...1 << 40) ?? 10
     options.evalEvery = try node.int("eval_every", in: 1...1 << 40)
@@ -212,12 +210,19 @@ public struct TrainRecipe: Sendable {
     model.dtype = try node.choice("dtype", ModelOptions.dtypes) ?? nil
     model.device = try node.string("device").map { text throws(RecipeError) in try ModelOptions.device(text) } ?? nil
     model.threads = try node.int("threads", in: 1...4096)
+    if let part = try node.child("gradient_checkpointing", shorthand: "type") { try read(checkpointing: part) }
     if let schedule = try node.child("schedule", shorthand: "type") { try read(schedule: schedule) }
     if let optimizer = try node.child("optimizer", shorthand: "type") { try read(optimizer: optimizer) }
     if let adafactor = options.optimizer.method as? Adafactor, adafactor.hasRelativeStep, node.has("learning_rate") {
       throw node.error("learning_rate", "counts for nothing where optimizer.relative_step is true: leave one of them out")
     }
     if let stopping = try node.child("early_stopping", shorthand: "patience") { try read(stopping: stopping) }
+    try node.finish()
+  }
+
+  private mutating func read(checkpointing node: RecipeNode) throws(RecipeError) {
+    let part = try node.choice("type", GradientCheckpointing.Part.allCases.map { ($0.rawValue, $0) }) ?? .full
+    options.gradientCheckpointing = GradientCheckpointing(part, every: try node.int("every", in: 1...65536) ?? 1)
     try node.finish()
   }
 

@@ -73,7 +73,8 @@ extension TrainRecipe {
     let optimizer = options.optimizer.recipeSettings.map { "\($0.key): \($0.value.text())" }
     lines.append("optimizer: { \(optimizer.joined(separator: ", ")) }")
     lines.append("max_grad_norm: \(JSON.python(options.maxGradientNorm ?? 0))")
-    lines.append("gradient_checkpointing: \(options.gradientCheckpointing.rawValue)")
+    let checkpointing = options.gradientCheckpointing
+    lines.append("gradient_checkpointing: { type: \(checkpointing.part.rawValue), every: \(checkpointing.every) }")
     lines.append("dtype: \(ModelOptions.dtypes.first { $0.value == model.dtype }?.name ?? "auto")")
     lines.append("device: \(model.device?.description ?? "auto")")
     if let threads = model.threads { lines.append("threads: \(threads)") }

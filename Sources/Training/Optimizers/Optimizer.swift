@@ -22,6 +22,8 @@ public final class Optimizer {
   private let entries: [Entry]
   private let scratch: ScratchFile?
   private let seed: UInt64
+  /// Bytes remembered that were used since pages were given back.
+  private var touched = 0
   /// Steps taken.
   public private(set) var step = 0
 
@@ -77,16 +79,15 @@ public final class Optimizer {
   public func update(learningRate: Double, gradientScale: Double = 1) throws(TorchError) {
     step += 1
     var moves: [OptimizerMove] = []
-    var paged = 0
     for place in entries.indices {
       guard let move = try move(place, learningRate: learningRate) else { continue }
       moves.append(move)
-      paged += scratch == nil ? 0 : move.memory.reduce(0) { $0 + $1.byteCount }
-      guard paged >= Self.pagedAtOnce else { continue }
+      guard scratch != nil, moves.reduce(0, { $0 + $1.memoryByteCount }) >= Self.pagedAtOnce else { continue }
       try take(moves, gradientScale: gradientScale)
-      (moves, paged) = ([], 0)
+      moves = []
     }
     try take(moves, gradientScale: gradientScale)
+    giveBackPages()
   }
 
   private func move(_ place: Int, learningRate: Double) throws(TorchError) -> OptimizerMove? {
@@ -101,7 +102,13 @@ public final class Optimizer {
   private func take(_ moves: [OptimizerMove], gradientScale: Double) throws(TorchError) {
     let context = OptimizerContext(step: step, gradientScale: gradientScale, roundsAtRandom: options.roundsAtRandom)
     try options.method.step(moves, context)
+    touched += moves.reduce(0) { $0 + $1.memoryByteCount }
+    if touched >= Self.pagedAtOnce { giveBackPages() }
+  }
+
+  private func giveBackPages() {
     scratch?.release()
+    touched = 0
   }
 
   /// Other bits for each parameter and step, from the seed alone, so that a run that goes on rounds as one that never stopped. A round
@@ -151,6 +158,7 @@ public final class Optimizer {
     }
     defer { for entry in entries { try? entry.parameter.onGradient(nil) } }
     try backward()
+    giveBackPages()
     badGradient = running.bad
     return running.squares.squareRoot()
   }
@@ -220,7 +228,7 @@ public final class Optimizer {
       loaded.append(saved)
     }
     for ((_, value), saved) in zip(self.state, loaded) { try value.copyInPlace(saved) }
-    scratch?.release()
+    giveBackPages()
     self.step = step
   }
 }

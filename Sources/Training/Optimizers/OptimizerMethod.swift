@@ -1,4 +1,3 @@
-import OrderedCollections
 import Text
 import Torch
 import Tuners
@@ -71,6 +70,9 @@ public struct OptimizerMove {
   public let weightDecay: Double
   /// Which random numbers round it where it is bfloat16.
   public let noise: UInt64
+
+  /// Bytes of what is remembered.
+  var memoryByteCount: Int { memory.reduce(0) { $0 + $1.byteCount } }
 
   /// The same as the shim takes it.
   ///

@@ -19,7 +19,7 @@ struct Bench: ParsableCommand {
 }
 
 extension TrainingBench.Method: ExpressibleByArgument {}
-extension GradientCheckpointing: ExpressibleByArgument {}
+extension GradientCheckpointing.Part: ExpressibleByArgument {}
 
 /// Figures with the fewest digits that tell them apart.
 enum BenchFigure {

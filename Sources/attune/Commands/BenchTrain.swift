@@ -42,7 +42,7 @@ struct BenchTrain: ParsableCommand {
   var targetModules: [String] = []
 
   @Option(help: "What is computed again in the backward pass instead of being kept: none, selective, full.")
-  var gradientCheckpointing = GradientCheckpointing.none
+  var gradientCheckpointing = GradientCheckpointing.Part.none
 
   @Option(help: ArgumentHelp("Samples in a step.", valueName: "n"))
   var batchSize = 4
@@ -92,7 +92,7 @@ struct BenchTrain: ParsableCommand {
     return try model.measure { weights, scratch in
       var bench = TrainingBench()
       (bench.method, bench.batchSize, bench.steps, bench.warmup) = (method, batchSize, steps, warmup)
-      bench.gradientCheckpointing = gradientCheckpointing
+      bench.gradientCheckpointing = GradientCheckpointing(gradientCheckpointing)
       (bench.lora.r, bench.lora.dropout) = (rank, dropout)
       bench.lora.targets =
         targetModules.isEmpty
