@@ -62,8 +62,9 @@ public struct BottleneckConfiguration: Sendable, Hashable {
   public var inverseReduction: Double?
   /// How the maps are made of smaller ones; nil for dense ones.
   public var hypercomplex: HypercomplexSettings?
-  /// Two keys of AdapterHub's that follow from the others in a decoder: they are kept as they were read.
+  /// AdapterHub's `original_ln_after`, which follows from the other settings in a decoder, and is kept as it was read.
   var addsStreamBehind = true
+  /// AdapterHub's `residual_before_ln`, of which the same holds.
   var keepsOutput = true
 
   /// Pfeiffer's.

@@ -31,7 +31,7 @@ extension BottleneckConfiguration: TuningMethod {
         read: { source, key, method in
           if let on = try source.bool(key) { method.hypercomplex = on ? method.hypercomplex ?? HypercomplexSettings() : nil }
         }, value: { .bool($0.hypercomplex != nil) }),
-      .int("phm_dim", \.maps.dimension, in: 1...1024), .int("phm_rank", \.maps.rank, in: 1...65536),
+      .int("phm_dim", \.maps.dimension, in: 1...256), .int("phm_rank", \.maps.rank, in: 1...1024),
       .bool("factorized_phm_W", \.maps.factorsWeights), .bool("factorized_phm_rule", \.maps.factorsRules),
       .bool("shared_phm_rule", \.maps.sharesRules), .bool("learn_phm", \.maps.learnsRules), .bool("phm_bias", \.maps.hasBias),
       Setting(
