@@ -69,7 +69,7 @@ imports: bootstrap ## build everything, tests included, with undeclared imports 
 
 # In this order: later scripts read what earlier ones wrote. dataset_samples.py and mlx_adapters.py are not among them: they
 # need TRL and LLaMA-Factory, and mlx-lm, which pin other versions, in environments of their own.
-GOLDENS := models layers adapters combine training methods gguf_files checkpoints tokenizer_cases command_line soft_prompts \
+GOLDENS := models layers adapters combine training methods quantization gguf_files checkpoints tokenizer_cases command_line soft_prompts \
 	template_snippets templates generation evaluation
 
 goldens: .venv-goldens/installed ## write the golden files anew, with the reference implementations

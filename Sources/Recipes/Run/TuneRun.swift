@@ -148,6 +148,11 @@ public final class TuneRun {
   }
 
   private func install(in model: LoadedModel) throws -> Adapter {
+    if tunesModel, model.model.projections().contains(where: { $0.slot.value is QuantizedLinear }) {
+      throw RecipeError(
+        "\(model.path) is quantized, and method.type \(recipe.method.settings.name) trains the weights themselves; choose an "
+          + "adapter, or a model that is not quantized")
+    }
     guard let folder = recipe.method.initFrom else {
       var method = recipe.method.settings
       method.prepare(tokenizer: model.text.tokenizer, of: recipe.model)
