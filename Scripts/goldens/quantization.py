@@ -10,8 +10,12 @@ losses of 20 optimizer steps of a LoRA adapter over a packed base. Run models.py
   models/NAME/expected.safetensors    input_ids, logits (in float32, of the expanded weights), expanded.KEY for one weight
   training.json                       for each run settings and the loss of each step
 
-A weight is packed by the functions that the layers of bitsandbytes call: quantize_4bit, int8_vectorwise_quant of float16. `mean` of the
+A weight is packed by the functions that the layers of bitsandbytes call: quantize_4bit, int8_vectorwise_quant of float16. The mean of the
 scales is that of torch on one thread.
+
+4-bit weights are expanded by bitsandbytes' generic code. Its kernel for CPUs takes the scales of other blocks where a row has a number of
+features that no block size divides, as those of the tiny models have: 32 × 32 numbers in blocks of 64 come out up to seven times as far from
+the weight as they went in. `check_kernel` shows that, and that the two agree elsewhere.
 
 Versions: requirements.txt. Seeds: weights 71, token ids 41, samples and starting adapter those of training.py. Steps: AdamW, rate 1e-2, no
 decay, no clipping, two samples a step in their order.
@@ -26,6 +30,8 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 import bitsandbytes.functional as F
+from bitsandbytes.backends.default.ops import _dequantize_4bit_compute
+from bitsandbytes.backends.utils import _get_4bit_code
 from golden_files import GOLDENS, check_sizes, generator, write_json, write_tensors
 from tiny_models import token_ids
 from training import collate
@@ -33,6 +39,22 @@ from training import collate
 FOLDER = GOLDENS / "quantization"
 STEPS, BATCH, RATE = 20, 2, 1e-2
 warnings.filterwarnings("ignore")
+
+
+def generic(A, absmax, blocksize, quant_type, shape, dtype):
+    code = _get_4bit_code(quant_type, A.device)
+    return _dequantize_4bit_compute.__wrapped__(A.reshape(-1), absmax.float(), code, blocksize, shape, dtype)
+
+
+def check_kernel() -> torch.library.Library:
+    """Puts the generic code in the kernel's place after comparing them."""
+    packed = {rows: F.quantize_4bit(torch.randn((64, rows), generator=generator(72)), quant_type="nf4") for rows in (32, 64, 192)}
+    kernel = {rows: F.dequantize_4bit(*pair) for rows, pair in packed.items()}
+    library = torch.library.Library("bitsandbytes", "IMPL")
+    library.impl("dequantize_4bit", generic, "CPU", allow_override=True)
+    same = {rows: torch.equal(kernel[rows], F.dequantize_4bit(*pair)) for rows, pair in packed.items()}
+    assert same[64] and same[192], "the kernel and the generic code differ where they did not"
+    return library
 
 
 def weights() -> dict[str, torch.Tensor]:
@@ -171,6 +193,7 @@ def train(kind: str, double: bool, dtype: torch.dtype) -> list[float]:
 
 def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
+    library = check_kernel()  # noqa: F841: it holds as long as this lives
     tensors = {}
     for name, weight in weights().items():
         tensors[f"{name}.weight"] = weight

@@ -187,7 +187,7 @@ Packed eight_bits(const at::Tensor &weight) {
         auto *target = packed.numbers.data_ptr<int8_t>() + (first + row) * in;
         const float scale = largest_magnitude(numbers, in);
         packed.scales.data_ptr<float>()[first + row] = scale;
-        const float inverse = scale > 0 ? 127.0f / scale : 0;
+        const float inverse = scale > 0 ? 1.0f / scale * 127.0f : 0;  // in this order, as torch divides a number by a tensor
         for (int64_t i = 0; i < in; ++i) target[i] = static_cast<int8_t>(std::nearbyint(numbers[i] * inverse));
       }
     });

@@ -21,9 +21,9 @@ constexpr float normal_values[16] = {
 
 constexpr float twelfth(float value) { return value / 12.0f; }
 
-/// By sign, exponent and mantissa; in units of the largest.
+/// By sign, exponent and mantissa; in units of the largest. Both zeros are positive.
 constexpr float float_values[16] = {0.0f, twelfth(0.0625f), twelfth(8), 1.0f, twelfth(4), 0.5f, twelfth(2), 0.25f,
-                                    -0.0f, -twelfth(0.0625f), -twelfth(8), -1.0f, -twelfth(4), -0.5f, -twelfth(2), -0.25f};
+                                    0.0f, -twelfth(0.0625f), -twelfth(8), -1.0f, -twelfth(4), -0.5f, -twelfth(2), -0.25f};
 
 /// A float32 as the nearest half and back, ties to even; beyond the largest half it is infinite.
 float through_half(float value) {
