@@ -76,8 +76,8 @@ imports: bootstrap ## build everything, tests included, with undeclared imports 
 # In this order: later scripts read what earlier ones wrote. dataset_samples.py, mlx_adapters.py, adapterhub.py and preference.py
 # are not among them: they need TRL and LLaMA-Factory, mlx-lm, AdapterHub's adapters, and TRL, which pin other versions, in
 # environments of their own.
-GOLDENS := models layers adapters combine training methods gguf_files checkpoints tokenizer_cases command_line soft_prompts new_tokens \
-	optimizers template_snippets templates generation evaluation
+GOLDENS := models layers adapters combine training methods quantization gguf_files checkpoints tokenizer_cases command_line \
+	soft_prompts new_tokens optimizers template_snippets templates generation evaluation
 
 goldens: .venv-goldens/installed ## write the golden files anew, with the reference implementations
 	@for name in $(GOLDENS); do echo "$$name.py"; .venv-goldens/bin/python Scripts/goldens/$$name.py || exit 1; done

@@ -75,7 +75,7 @@ let heavy: [Target] = [
     swiftSettings: house),
   library("TestSupport", ["Checkpoints", "Models", "NN", "Text", "Torch", collections]),
   tests("CTorch", []),
-  tests("Torch", ["CTorch", "TestSupport"]),
+  tests("Torch", ["CTorch", "Checkpoints", "TestSupport"]),
   tests("NN", ["Torch", "Checkpoints", "TestSupport"]),
   tests("Checkpoints", ["Torch", "Text", "CTorch", collections, "TestSupport"]),
   tests("Models", ["NN", "Torch", "Text", "Checkpoints", "TestSupport"]),

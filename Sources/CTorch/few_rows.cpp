@@ -20,7 +20,10 @@ using namespace ct::matvec;
 /// Bytes of a weight that are worth a thread.
 constexpr int64_t bytes_per_task = 1 << 15;
 
-Element element(const LinearWeight &weight) { return weight.quantized() ? Element::int8 : Element::bfloat16; }
+Element element(const LinearWeight &weight) {
+  if (!weight.packed) return Element::bfloat16;
+  return weight.packed->is_int8() ? Element::int8 : Element::packed;
+}
 
 bool takes_gradient(const LinearWeight &weight) {
   return weight.numbers.requires_grad() || (weight.bias && weight.bias->requires_grad()) ||
@@ -31,17 +34,17 @@ bool fits(const at::Tensor &x, const LinearWeight &weight) {
   const auto &w = weight.numbers;
   if (weight.transposed || (weight.update && weight.update->dropout > 0)) return false;
   const bool multiplies =
-      weight.quantized() ? x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat
+      weight.packed ? x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat
                            : x.scalar_type() == at::kBFloat16 && w.scalar_type() == at::kBFloat16;
-  return multiplies && w.is_cpu() && w.dim() == 2 && w.size(1) == x.size(-1) && w.is_contiguous() &&
+  return multiplies && w.is_cpu() && weight.inputs() == x.size(-1) && w.is_contiguous() &&
          (!weight.bias || (weight.bias->is_cpu() && weight.bias->scalar_type() == x.scalar_type() && weight.bias->dim() == 1 &&
-                           weight.bias->size(0) == w.size(0)));
+                           weight.bias->size(0) == weight.outputs()));
 }
 
 /// One weight of a call with the place of its results.
 struct Product {
   Weight weight;
-  at::Tensor bias, out;
+  at::Tensor bias, out, scales;
   /// Groups of outputs of the weights before this one.
   int64_t first_group;
 
@@ -64,19 +67,26 @@ struct Product {
 
 Product product(const at::Tensor &x, const LinearWeight &weight, int64_t first_group) {
   auto shape = x.sizes().vec();
-  shape.back() = weight.numbers.size(0);
-  Product product{{weight.numbers.data_ptr(), element(weight), nullptr, weight.numbers.size(0), weight.numbers.size(1)},
+  shape.back() = weight.outputs();
+  Product product{{weight.numbers.data_ptr(), element(weight), nullptr, weight.outputs(), weight.inputs()},
                   {},
                   at::empty(shape, x.options()),
+                  {},
                   first_group};
-  if (weight.quantized()) product.weight.scales = weight.scales.data_ptr<float>();
+  if (weight.packed) product.weight.packed = &weight.packed->matrix();
+  if (product.weight.element == Element::int8) {
+    product.scales = weight.packed->scales() / 127.0;
+    product.weight.scales = product.scales.const_data_ptr<float>();
+  }
   if (weight.bias) product.bias = weight.bias->to(at::kFloat).contiguous();
   return product;
 }
 
-Input input(const at::Tensor &x, int64_t rows, int64_t in) {
+Input input(const at::Tensor &x, int64_t rows, int64_t in, const std::vector<LinearWeight> &weights) {
   if (x.scalar_type() == at::kFloat) return Input(x.data_ptr<float>(), rows, in);
-  return Input(static_cast<const uint16_t *>(x.data_ptr()), rows, in);
+  const bool wide = std::any_of(weights.begin(), weights.end(),
+                                [](const LinearWeight &weight) { return element(weight) == Element::packed; });
+  return Input(static_cast<const uint16_t *>(x.data_ptr()), rows, in, wide);
 }
 
 }  // namespace
@@ -94,7 +104,7 @@ std::vector<at::Tensor> ct::few_rows_linears(const at::Tensor &x, const std::vec
   const at::NoGradGuard no_gradients;
   const auto source = x.contiguous();
   const int64_t in = x.size(-1), rows = x.numel() / in;
-  const Input ready = input(source, rows, in);
+  const Input ready = input(source, rows, in, weights);
   std::vector<Product> products;
   int64_t groups = 0, bytes = 0;
   for (const auto &weight : weights) {
@@ -119,7 +129,10 @@ std::vector<at::Tensor> ct::few_rows_linears(const at::Tensor &x, const std::vec
   return results;
 }
 
-void ct::check_quantized(const at::Tensor &numbers, const at::Tensor &scales) {
+namespace {
+
+/// Throws where these are no 8-bit numbers [out, in] with scales [out, blocks].
+void check_quantized(const at::Tensor &numbers, const at::Tensor &scales) {
   TORCH_CHECK(numbers.is_cpu() && scales.is_cpu() && numbers.scalar_type() == at::kChar && scales.scalar_type() == at::kFloat &&
                   numbers.dim() == 2 && scales.dim() == 2 && numbers.is_contiguous() && scales.is_contiguous() &&
                   scales.size(0) == numbers.size(0) && scales.size(1) == block_count(numbers.size(1)),
@@ -127,7 +140,8 @@ void ct::check_quantized(const at::Tensor &numbers, const at::Tensor &scales) {
               numbers.sizes(), " and ", scales.sizes());
 }
 
-at::Tensor ct::expanded(const at::Tensor &numbers, const at::Tensor &scales, at::ScalarType type) {
+/// numbers·scales, in float32 or bfloat16.
+at::Tensor expanded(const at::Tensor &numbers, const at::Tensor &scales, at::ScalarType type) {
   check_quantized(numbers, scales);
   TORCH_CHECK(type == at::kFloat || type == at::kBFloat16, "8-bit weights expand to float32 or bfloat16");
   const int64_t in = numbers.size(1);
@@ -142,6 +156,8 @@ at::Tensor ct::expanded(const at::Tensor &numbers, const at::Tensor &scales, at:
   });
   return out;
 }
+
+}  // namespace
 
 ct_status ct_quantize(ct_tensor weight, ct_tensor *numbers, ct_tensor *scales) {
   return ct::produce_pair(numbers, scales, [&] {
@@ -165,5 +181,5 @@ ct_status ct_quantize(ct_tensor weight, ct_tensor *numbers, ct_tensor *scales) {
 }
 
 ct_status ct_expand_quantized(ct_tensor numbers, ct_tensor scales, ct_dtype dtype, ct_tensor *out) {
-  return ct::produce(out, [&] { return ct::expanded(ct::ref(numbers), ct::ref(scales), ct::scalar_type(dtype)); });
+  return ct::produce(out, [&] { return expanded(ct::ref(numbers), ct::ref(scales), ct::scalar_type(dtype)); });
 }

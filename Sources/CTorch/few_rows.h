@@ -11,10 +11,4 @@ bool is_few_rows(const at::Tensor &x, const std::vector<LinearWeight> &weights);
 /// x·Wᵀ + b for each of the weights, in one go; without their updates.
 std::vector<at::Tensor> few_rows_linears(const at::Tensor &x, const std::vector<LinearWeight> &weights);
 
-/// Throws where these are no 8-bit numbers [out, in] with scales [out, blocks].
-void check_quantized(const at::Tensor &numbers, const at::Tensor &scales);
-
-/// numbers·scales, in float32 or bfloat16.
-at::Tensor expanded(const at::Tensor &numbers, const at::Tensor &scales, at::ScalarType type);
-
 }  // namespace ct

@@ -15,11 +15,12 @@ bool fits(const at::Tensor &x, const at::Tensor &numbers) {
 
 void check(const at::Tensor &x, const LinearWeight &weight) {
   const auto &numbers = weight.numbers;
-  TORCH_CHECK(numbers.dim() == 2 && x.dim() > 0 && x.size(-1) == weight.inputs(), "an input of ", x.sizes(),
+  TORCH_CHECK((weight.packed || numbers.dim() == 2) && x.dim() > 0 && x.size(-1) == weight.inputs(), "an input of ", x.sizes(),
               " for a weight [out, in] of [", weight.outputs(), ", ", weight.inputs(), "]");
-  if (weight.quantized()) {
-    TORCH_CHECK(!weight.transposed, "an 8-bit weight is stored as [out, in]");
-    ct::check_quantized(numbers, weight.scales);
+  if (weight.packed) {
+    TORCH_CHECK(!weight.transposed, "a packed weight is stored as [out, in]");
+    TORCH_CHECK(x.is_cpu() && at::isFloatingType(x.scalar_type()), "packed weights take floating-point inputs on the CPU, not ",
+                x.scalar_type(), " on ", x.device());
   } else {
     TORCH_CHECK(fits(x, numbers), "an input of ", x.scalar_type(), " on ", x.device(), " for a weight of ", numbers.scalar_type(),
                 " on ", numbers.device());
@@ -39,8 +40,11 @@ void check(const at::Tensor &x, const LinearWeight &weight) {
 
 /// The weight at a boundary, checked.
 LinearWeight linear_weight(const at::Tensor &x, const ct_linear_weight &given) {
-  LinearWeight weight{ct::ref(given.weight), ct::optional(given.scales).value_or(at::Tensor()), ct::optional(given.bias),
-                      given.transposed, {}};
+  LinearWeight weight;
+  if (given.packed) weight.packed = c10::make_intrusive<ct::PackedWeight>(*given.packed);
+  weight.numbers = weight.packed ? weight.packed->numbers() : ct::ref(given.weight);
+  weight.bias = ct::optional(given.bias);
+  weight.transposed = given.transposed;
   const auto a = ct::optional(given.a), b = ct::optional(given.b);
   TORCH_CHECK(a.has_value() == b.has_value(), "one of two factors is null");
   if (a) weight.update = ct::LowRank{a->contiguous(), b->contiguous(), given.scale, given.dropout};
@@ -61,8 +65,9 @@ at::Tensor shaped(const at::Tensor &rows, const at::Tensor &x) {
 /// Out of libtorch's operations, for other devices and types.
 at::Tensor composed(const at::Tensor &x, const LinearWeight &weight) {
   const auto type = x.scalar_type();
-  const auto matrix = weight.quantized() ? ct::expanded(weight.numbers, weight.scales, type) : weight.matrix().to(type);
-  const auto base = at::linear(x, matrix, weight.bias ? std::optional(weight.bias->to(type)) : std::nullopt);
+  const auto bias = weight.bias ? std::optional(weight.bias->to(type)) : std::nullopt;
+  const auto base = weight.packed ? shaped(ct::packed_linear(rows_of(x), weight.packed, bias), x)
+                                  : at::linear(x, weight.matrix().to(type), bias);
   if (!weight.update) return base;
   const auto &update = *weight.update;
   const auto input = update.dropout > 0 ? at::dropout(x, update.dropout, /*train=*/true) : x;

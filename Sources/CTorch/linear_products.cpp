@@ -9,6 +9,21 @@ using ct::LinearGradients;
 using ct::LinearWeight;
 using ct::Sum;
 
+/// x·Wᵀ.
+at::Tensor forward_product(const at::Tensor &x, const LinearWeight &w) {
+  return w.packed ? ct::times_packed_transposed(x, *w.packed) : at::mm(x, w.matrix().t());
+}
+
+/// Adds g·W to dx, where there is one yet.
+void add_backward_product(at::Tensor &dx, const at::Tensor &grad, const LinearWeight &w) {
+  if (!w.packed && dx.defined()) {
+    dx.addmm_(grad, w.matrix());
+    return;
+  }
+  const auto product = w.packed ? ct::times_packed(grad, *w.packed) : at::mm(grad, w.matrix());
+  dx = dx.defined() ? dx.add_(product) : product;
+}
+
 struct Plain final : ct::LinearProducts {
   std::vector<at::Tensor> lows(const std::vector<at::Tensor> &inputs, const std::vector<LinearWeight> &weights) const override {
     std::vector<at::Tensor> lows(weights.size());
@@ -22,7 +37,8 @@ struct Plain final : ct::LinearProducts {
     std::vector<at::Tensor> outs;
     for (size_t i = 0; i < weights.size(); ++i) {
       const auto &w = weights[i];
-      outs.push_back(w.bias ? at::addmm(*w.bias, x, w.matrix().t()) : at::mm(x, w.matrix().t()));
+      outs.push_back(w.bias && !w.packed ? at::addmm(*w.bias, x, w.matrix().t()) : forward_product(x, w));
+      if (w.bias && w.packed) outs.back().add_(*w.bias);
       if (w.update) outs.back().addmm_(lows[i], w.update->b.t(), 1, w.update->scale);
     }
     return outs;
@@ -35,7 +51,7 @@ struct Plain final : ct::LinearProducts {
       if (!grads[i].defined()) continue;
       const auto &weight = kept[i].weight;
       const auto &learnt = kept[i].learnt;
-      if (wants_x) dx = dx.defined() ? dx.addmm_(grads[i], weight.matrix()) : at::mm(grads[i], weight.matrix());
+      if (wants_x) add_backward_product(dx, grads[i], weight);
       if (learnt.weight) found[i].weight = weight.transposed ? at::mm(x.t(), grads[i]) : at::mm(grads[i].t(), x);
       if (learnt.bias) found[i].bias = grads[i].sum(0);
       if (!weight.update) continue;
@@ -48,6 +64,13 @@ struct Plain final : ct::LinearProducts {
     return dx;
   }
 };
+
+/// A weight as the right-hand side of x·Wᵀ (`transposed`) or of g·W.
+ct::tiles::Operand right_side(const LinearWeight &w, bool transposed) {
+  if (!w.packed) return ct::operand(w.numbers, transposed != w.transposed);
+  const int64_t out = w.outputs(), in = w.inputs();
+  return {nullptr, in, transposed ? in : out, transposed ? out : in, transposed, false, 1, &w.packed->matrix()};
+}
 
 /// The matrix with a depth that the unit takes.
 at::Tensor whole(const at::Tensor &matrix) {
@@ -76,7 +99,7 @@ struct Tiled final : ct::LinearProducts {
     for (size_t i = 0; i < weights.size(); ++i) {
       const auto &w = weights[i];
       outs.push_back(at::empty({x.size(0), w.outputs()}, x.options()));
-      Sum sum{{{left, ct::operand(w.numbers, !w.transposed)}}, outs.back()};
+      Sum sum{{{left, right_side(w, true)}}, outs.back()};
       if (w.update) sum.terms.push_back({lows[i], ct::operand(w.update->b, true, static_cast<float>(w.update->scale))});
       if (w.bias) sum.bias = w.bias->to(at::kFloat).contiguous();
       sums.push_back(std::move(sum));
@@ -94,7 +117,7 @@ struct Tiled final : ct::LinearProducts {
     for (size_t i = 0; i < kept.size(); ++i) {
       if (!grads[i].defined()) continue;
       const auto &weight = kept[i].weight;
-      input.terms.push_back({whole(grads[i]), ct::operand(weight.numbers, weight.transposed)});
+      input.terms.push_back({whole(grads[i]), right_side(weight, false)});
       if (kept[i].learnt.weight) sums.push_back(of_weight(x, weight, grads[i], found[i].weight));
       if (kept[i].learnt.bias) found[i].bias = at::sum(grads[i], {0}, false, at::kFloat);
       if (!weight.update) continue;

@@ -44,6 +44,10 @@ class LinearProducts {
                                bool wants_x, std::vector<LinearGradients> &found) const = 0;
 };
 
+/// x·Wᵀ and g·W for a packed weight, in the type of the other factor: a part of W is expanded at a time.
+at::Tensor times_packed_transposed(const at::Tensor &x, const PackedWeight &weight);
+at::Tensor times_packed(const at::Tensor &grad, const PackedWeight &weight);
+
 /// On the tile unit, in bfloat16: all products of a kind in one go, those of the input's gradient summed before they are rounded.
 /// Weights may be float32.
 const LinearProducts &tiled_linears();

@@ -82,6 +82,7 @@ struct Linears : torch::autograd::Function<Linears> {
     variable_list saved{x};
     std::vector<int64_t> keys;
     std::vector<double> settings;
+    c10::List<c10::IValue> packed(c10::AnyType::get());
     for (size_t i = 0; i < weights.size(); ++i) {
       const auto &weight = weights[i];
       const auto none = ct::LowRank{{}, {}, 0, 0};
@@ -89,23 +90,26 @@ struct Linears : torch::autograd::Function<Linears> {
       saved.insert(saved.end(), {weight.numbers, weight.bias.value_or(at::Tensor()), update.a, update.b, lows[i]});
       keys.insert(keys.end(), {static_cast<int64_t>(dropouts[i].key), weight.transposed});
       settings.insert(settings.end(), {update.scale, dropouts[i].share});
+      packed.push_back(weight.packed ? c10::IValue::make_capsule(weight.packed) : c10::IValue());
     }
     ctx->save_for_backward(saved);
     ctx->saved_data["keys"] = keys;
     ctx->saved_data["settings"] = settings;
     ctx->saved_data["tiled"] = tiled;
+    ctx->saved_data["packed"] = packed;
   }
 
   static std::vector<KeptLinear> recall(AutogradContext *ctx, at::Tensor &x) {
     const auto saved = ctx->get_saved_variables();
     const auto keys = ctx->saved_data["keys"].toIntVector();
     const auto settings = ctx->saved_data["settings"].toDoubleVector();
+    const auto packed = ctx->saved_data["packed"].toList();
     x = saved[0];
     std::vector<KeptLinear> kept;
     size_t place = 1;  // in the order of `tensors`
     for (size_t i = 0; 2 * i < keys.size(); ++i) {
       const auto *of = &saved[5 * i + 1];
-      KeptLinear linear{{of[0], {}, {}, keys[2 * i + 1] != 0, {}}, of[4], {static_cast<uint64_t>(keys[2 * i]), settings[2 * i + 1]}, {}};
+      KeptLinear linear{{of[0], ct::packed_of(packed.get(i)), {}, keys[2 * i + 1] != 0, {}}, of[4], {static_cast<uint64_t>(keys[2 * i]), settings[2 * i + 1]}, {}};
       linear.learnt.weight = ctx->needs_input_grad(place++);
       if (of[1].defined()) {
         linear.weight.bias = of[1];
@@ -131,10 +135,16 @@ bool ct::in_one_go(const at::Tensor &x, const std::vector<LinearWeight> &weights
   if (!ct_fused_kernels() || !x.is_cpu() || x.numel() == 0) return false;
   const bool tiles = tiled(x);
   if (!tiles && x.scalar_type() != at::kFloat) return false;
+  const bool packed = std::any_of(weights.begin(), weights.end(), [](const LinearWeight &weight) { return bool(weight.packed); });
   // Plain products of float32 are libtorch's own anyway, and it adds up the gradients of a single one.
-  if (!has_update(weights) && (tiles ? x.numel() < fewest_rows * x.size(-1) : weights.size() < 2)) return false;
+  if (!packed && !has_update(weights) && (tiles ? x.numel() < fewest_rows * x.size(-1) : weights.size() < 2)) return false;
   return std::all_of(weights.begin(), weights.end(),
-                     [](const LinearWeight &weight) { return !weight.quantized() && weight.numbers.stride(1) == 1; });
+                     [](const LinearWeight &weight) { return weight.packed || weight.numbers.stride(1) == 1; });
+}
+
+c10::intrusive_ptr<ct::PackedWeight> ct::packed_of(const c10::IValue &kept) {
+  return kept.isNone() ? c10::intrusive_ptr<PackedWeight>()
+                       : c10::static_intrusive_pointer_cast<PackedWeight>(kept.toCapsule());
 }
 
 std::vector<at::Tensor> ct::linears_in_one_go(const at::Tensor &x, const std::vector<LinearWeight> &weights) {

@@ -19,8 +19,8 @@ constexpr int64_t ahead = 6144;
 constexpr int64_t tile_rows = 4, tile_outputs = 4;
 
 /// Adds the products of `n` ≤ 16 features of R rows with O outputs: each weight is read once for all rows.
-template <int64_t R, int64_t O>
-CT_INLINE void add_products(const float *x, int64_t in, const uint16_t *w, int64_t n, Floats (&sums)[O][R]) {
+template <int64_t R, int64_t O, typename Number>
+CT_INLINE void add_products(const float *x, int64_t in, const Number *w, int64_t n, Floats (&sums)[O][R]) {
   Floats rows[R], weights;
   for (int64_t r = 0; r < R; ++r) load_some(x + r * in, n, rows[r]);
   for (int64_t o = 0; o < O; ++o) {
@@ -29,60 +29,29 @@ CT_INLINE void add_products(const float *x, int64_t in, const uint16_t *w, int64
   }
 }
 
-/// The same with a block of `n` ≤ 32 features, whose products are scaled as they are added.
-template <int64_t R, int64_t O>
-CT_INLINE void add_products(const float *x, int64_t in, const int8_t *w, const float *scales, int64_t blocks, int64_t n,
-                            Floats (&sums)[O][R]) {
-  for (int64_t o = 0; o < O; ++o) {
-    Floats part[R] = {};
-    for (int64_t i = 0; i < scale_block; i += width) {
-      Floats rows, weights;
-      if (i >= n) break;
-      load_some(w + o * in + i, n - i, weights);
-      for (int64_t r = 0; r < R; ++r) {
-        load_some(x + r * in + i, n - i, rows);
-        part[r] += weights * rows;
-      }
-    }
-    for (int64_t r = 0; r < R; ++r) sums[o][r] += part[r] * scales[o * blocks];
-  }
-}
-
 template <typename Number, int64_t O>
 CT_INLINE void ask(const Number *w, int64_t in) {
   for (int64_t o = 0; o < O; ++o) __builtin_prefetch(reinterpret_cast<const char *>(w + o * in) + ahead);
 }
 
+/// Puts sums in their places, times the scales of the outputs where there are some.
 template <int64_t R, int64_t O>
-CT_INLINE void keep(const Floats (&sums)[O][R], float *y) {
+CT_INLINE void keep(const Floats (&sums)[O][R], const float *scales, float *y) {
   for (int64_t o = 0; o < O; ++o)
-    for (int64_t r = 0; r < R; ++r) y[r * outputs_at_once + o] = sum(sums[o][r]);
+    for (int64_t r = 0; r < R; ++r) y[r * outputs_at_once + o] = scales ? sum(sums[o][r]) * scales[o] : sum(sums[o][r]);
 }
 
 /// R rows with O outputs. The last features are apart, so that the loop over the others unrolls.
-template <int64_t R, int64_t O>
-CT_INLINE void tile(const float *x, int64_t in, const uint16_t *w, const float *, float *y) {
+template <int64_t R, int64_t O, typename Number>
+CT_INLINE void tile(const float *x, int64_t in, const Number *w, const float *scales, float *y) {
   Floats sums[O][R] = {};
   int64_t i = 0;
   for (; i + width <= in; i += width) {
-    ask<uint16_t, O>(w + i, in);
+    ask<Number, O>(w + i, in);
     add_products(x + i, in, w + i, width, sums);
   }
   if (i < in) add_products(x + i, in, w + i, in - i, sums);
-  keep(sums, y);
-}
-
-template <int64_t R, int64_t O>
-CT_INLINE void tile(const float *x, int64_t in, const int8_t *w, const float *scales, float *y) {
-  Floats sums[O][R] = {};
-  const int64_t blocks = block_count(in);
-  int64_t i = 0;
-  for (; i + scale_block <= in; i += scale_block) {
-    ask<int8_t, O>(w + i, in);
-    add_products(x + i, in, w + i, scales + i / scale_block, blocks, scale_block, sums);
-  }
-  if (i < in) add_products(x + i, in, w + i, scales + i / scale_block, blocks, in - i, sums);
-  keep(sums, y);
+  keep(sums, scales, y);
 }
 
 template <int64_t O, typename Number>
@@ -95,11 +64,10 @@ CT_INLINE void all_rows(const float *x, int64_t rows, int64_t in, const Number *
 template <typename Number>
 CT_INLINE void all_outputs(const float *x, int64_t rows, int64_t in, const Number *w, const float *scales, int64_t outputs,
                            float *y) {
-  const int64_t blocks = scales ? block_count(in) : 0;
   int64_t o = 0;
   for (; o + tile_outputs <= outputs; o += tile_outputs)
-    all_rows<tile_outputs>(x, rows, in, w + o * in, scales + o * blocks, y + o);
-  for (; o < outputs; ++o) all_rows<1>(x, rows, in, w + o * in, scales + o * blocks, y + o);
+    all_rows<tile_outputs>(x, rows, in, w + o * in, scales ? scales + o : nullptr, y + o);
+  for (; o < outputs; ++o) all_rows<1>(x, rows, in, w + o * in, scales ? scales + o : nullptr, y + o);
 }
 
 CT_CLONES void multiply_bfloat16(const float *x, int64_t rows, int64_t in, const uint16_t *w, int64_t outputs, float *y) {
@@ -111,6 +79,23 @@ CT_CLONES void multiply_int8(const float *x, int64_t rows, int64_t in, const int
   all_outputs(x, rows, in, w, scales, outputs, y);
 }
 
+/// Numbers of a packed row that are expanded at a time.
+constexpr int64_t run_length = 1024;
+
+/// Rows of a packed weight, each read and expanded once for all rows of x.
+void multiply_packed_numbers(const float *x, int64_t rows, int64_t in, const ct::packing::Matrix &matrix, int64_t first,
+                             int64_t last, float *y) {
+  alignas(64) float numbers[run_length];
+  for (int64_t o = first; o < last; ++o) {
+    for (int64_t r = 0; r < rows; ++r) y[r * outputs_at_once + o - first] = 0;
+    for (int64_t i = 0; i < in; i += run_length) {
+      const int64_t n = std::min(run_length, in - i);
+      ct::packing::expand(matrix, o, i, n, numbers);
+      for (int64_t r = 0; r < rows; ++r) y[r * outputs_at_once + o - first] += ct::rows::dot(x + r * in + i, numbers, n);
+    }
+  }
+}
+
 }  // namespace
 
 namespace ct::matvec {
@@ -118,33 +103,37 @@ namespace ct::matvec {
 // Measured against libtorch's products: the matrix unit wins up to 64 rows; without it, memory is no longer what bounds the
 // kernels above from 4 rows on. Numbers of 8 bits would have to be expanded for libtorch, which pays off later.
 int64_t most_rows(Element element) {
+  if (element == Element::packed) return 4;  // more are worth a panel that is expanded once
   if (has_matrix_unit()) return 64;
   return element == Element::int8 ? 16 : 4;
 }
 
 Input::Input(const float *x, int64_t rows, int64_t in) : rows_(rows), in_(in), x_(x) {}
 
-Input::Input(const uint16_t *bfloat16, int64_t rows, int64_t in) : rows_(rows), in_(in), x_(nullptr) {
-  if (rows == 1 || !has_matrix_unit()) {
+Input::Input(const uint16_t *bfloat16, int64_t rows, int64_t in, bool wide) : rows_(rows), in_(in), x_(nullptr) {
+  const bool on_unit = rows > 1 && has_matrix_unit();
+  if (wide || !on_unit) {
     widened_.resize(static_cast<size_t>(rows * in));
     rows::widen(bfloat16, widened_.data(), rows * in);
     x_ = widened_.data();
-    return;
   }
+  if (!on_unit) return;
   packed_.resize(static_cast<size_t>(packed_size(in) * ((rows + unit_rows - 1) / unit_rows)));
   for (int64_t r = 0; r < rows; r += unit_rows)
     pack(bfloat16 + r * in, std::min(unit_rows, rows - r), in, packed_.data() + r / unit_rows * packed_size(in));
 }
 
 void Input::multiply(const Weight &weight, int64_t first, int64_t last, float *y) const {
-  if (!packed_.empty()) {
+  if (weight.element == Element::packed) {
+    multiply_packed_numbers(x_, rows_, in_, *weight.packed, first, last, y);
+  } else if (!packed_.empty()) {
     for (int64_t r = 0; r < rows_; r += unit_rows)
       multiply_packed(packed_.data() + r / unit_rows * packed_size(in_), weight, first, last, y + r * outputs_at_once);
   } else if (weight.element == Element::bfloat16) {
     multiply_bfloat16(x_, rows_, in_, static_cast<const uint16_t *>(weight.data) + first * in_, last - first, y);
   } else {
     multiply_int8(x_, rows_, in_, static_cast<const int8_t *>(weight.data) + first * in_,
-                  weight.scales + first * block_count(in_), last - first, y);
+                  weight.scales + first, last - first, y);
   }
 }
 

@@ -5,35 +5,40 @@
 #include <cstdint>
 #include <vector>
 
+#include "packing.h"
+
 namespace ct::matvec {
 
-/// Consecutive weights of an 8-bit row that share a scale.
+/// Consecutive numbers of a row that share a scale in `quantize`.
 constexpr int64_t scale_block = 32;
 /// Scales of a row of `in` 8-bit weights.
 constexpr int64_t block_count(int64_t in) { return (in + scale_block - 1) / scale_block; }
 /// Outputs that are computed together.
 constexpr int64_t outputs_at_once = 32;
 
-enum class Element { bfloat16, int8 };
+enum class Element { bfloat16, int8, packed };
 
 /// A weight [out, in] in row-major order.
 struct Weight {
   const void *data;
   Element element;
-  /// Of an 8-bit weight: [out, block_count(in)], what the numbers of a block are multiplied with.
+  /// Of an 8-bit weight: [out], what the products of a row are multiplied with.
   const float *scales;
   int64_t out, in;
+  /// Instead of data: of any other packing.
+  const packing::Matrix *packed = nullptr;
 };
 
 /// The most rows for which this processor does better by these kernels than by multiplying matrices.
 int64_t most_rows(Element element);
 
-/// Rows made ready to be multiplied: in float32, or packed for the matrix unit where there is one and they are several.
+/// Rows made ready to be multiplied: in float32, and packed for the matrix unit where there is one and they are several.
 class Input {
  public:
   /// x [rows, in], which outlives this where it is float32.
   Input(const float *x, int64_t rows, int64_t in);
-  Input(const uint16_t *bfloat16, int64_t rows, int64_t in);
+  /// `wide` where some weight is packed: its numbers are multiplied in float32.
+  Input(const uint16_t *bfloat16, int64_t rows, int64_t in, bool wide);
 
   int64_t rows() const { return rows_; }
 

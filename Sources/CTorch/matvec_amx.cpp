@@ -29,14 +29,12 @@ CT_AMX inline void gather(const uint16_t *w, int64_t rows, int64_t in, int64_t i
     _mm512_store_si512(tile + row * step, _mm512_maskz_loadu_epi16(row < rows ? present(in, i) : 0, w + row * in + i));
 }
 
-/// Up to 16 rows of a block of 8-bit weights as bfloat16.
-CT_AMX inline void expand(const int8_t *w, const float *scales, int64_t rows, int64_t in, int64_t i, uint16_t *tile) {
-  static_assert(scale_block == step);
+/// Up to 16 rows of up to 32 8-bit features as bfloat16, which holds them exactly.
+CT_AMX inline void expand(const int8_t *w, int64_t rows, int64_t in, int64_t i, uint16_t *tile) {
   for (int64_t row = 0; row < rows; ++row) {
     const __m256i q = _mm256_maskz_loadu_epi8(present(in, i), w + row * in + i);
-    const __m512 scale = _mm512_set1_ps(scales[row * block_count(in) + i / step]);
-    const __m512 low = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(q))), scale);
-    const __m512 high = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(q, 1))), scale);
+    const __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(q)));
+    const __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(q, 1)));
     _mm512_store_si512(tile + row * step, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
   }
 }
@@ -58,7 +56,7 @@ CT_AMX void multiply_tile(const uint16_t *packed, const Weight &weight, int64_t 
     _tile_loadd(1, packed + i * unit_rows, step * sizeof(uint16_t));
     if (weight.element == Element::int8) {
       ask(bytes, in, i, tile_numbers);
-      expand(bytes, weight.scales + first * block_count(in), outputs, in, i, tile);
+      expand(bytes, outputs, in, i, tile);
       _tile_loadd(2, tile, step * sizeof(uint16_t));
     } else if (in - i < step || outputs < unit_rows) {
       gather(halves, outputs, in, i, tile);
@@ -98,7 +96,10 @@ CT_AMX void multiply_packed(const uint16_t *packed, const Weight &weight, int64_
     const int64_t outputs = last - o < unit_rows ? last - o : unit_rows;
     multiply_tile(packed, weight, o, outputs, sums);
     for (int64_t r = 0; r < unit_rows; ++r)
-      for (int64_t i = 0; i < outputs; ++i) y[r * outputs_at_once + o - first + i] = sums[i * unit_rows + r];
+      for (int64_t i = 0; i < outputs; ++i) {
+        const float scale = weight.scales ? weight.scales[o + i] : 1;
+        y[r * outputs_at_once + o - first + i] = sums[i * unit_rows + r] * scale;
+      }
   }
 }
 

@@ -209,6 +209,38 @@ void pack_block(const Operand &b, int64_t depth, int64_t column, uint16_t *out) 
   }
 }
 
+/// Columns of a stored row that are expanded at a time: a block of any format, and 32 rows of them stay in the first cache.
+constexpr int64_t stripe = 256;
+
+/// Expands `rows` stored rows from `row` on, `count` columns from `column` on, as an operand that has no others.
+Operand expanded(const Operand &b, int64_t row, int64_t rows, int64_t column, int64_t count, uint16_t *numbers) {
+  for (int64_t i = 0; i < rows; ++i) ct::packing::expand(*b.packed, row + i, column, count, numbers + i * stripe);
+  return {numbers, stripe, b.columns_first ? count : rows, b.columns_first ? rows : count, b.columns_first};
+}
+
+/// `pack` of a packed weight.
+void pack_expanded(const Operand &b, int64_t first, int64_t count, uint16_t *out) {
+  alignas(64) uint16_t numbers[side * stripe];
+  const int64_t depth_steps = ct::tiles::steps(b.depth), blocks = ct::tiles::steps(count);
+  const auto target = [&](int64_t j, int64_t step) { return out + (j * depth_steps + step) * side * side; };
+  if (b.columns_first) {
+    for (int64_t j = 0; j < blocks; ++j)
+      for (int64_t depth = 0; depth < b.depth; depth += stripe) {
+        const int64_t row = first + j * side, rows = std::min(side, b.columns - row), deep = std::min(stripe, b.depth - depth);
+        const Operand part = expanded(b, row, rows, depth, deep, numbers);
+        for (int64_t step = 0; step * side < deep; ++step) pack_block(part, step * side, 0, target(j, depth / side + step));
+      }
+    return;
+  }
+  for (int64_t step = 0; step < depth_steps; ++step)
+    for (int64_t column = 0; column < count; column += stripe) {
+      const int64_t row = step * side, rows = std::min(side, b.depth - row);
+      const int64_t across = std::min({stripe, count - column, b.columns - first - column});
+      const Operand part = expanded(b, row, rows, first + column, across, numbers);
+      for (int64_t j = 0; j * side < across; ++j) pack_block(part, 0, j * side, target(column / side + j, step));
+    }
+}
+
 }  // namespace
 
 bool ct::tiles::available() {
@@ -221,6 +253,7 @@ ct::tiles::Session::Session() { configure(); }
 ct::tiles::Session::~Session() { release(); }
 
 void ct::tiles::pack(const Operand &b, int64_t first, int64_t count, uint16_t *out) {
+  if (b.packed) return pack_expanded(b, first, count, out);
   const int64_t depth_steps = steps(b.depth), blocks = steps(count);
   if (b.columns_first) {
     for (int64_t j = 0; j < blocks; ++j)

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "memory.h"
+#include "packing.h"
 
 namespace ct::tiles {
 
@@ -40,7 +41,7 @@ class Session {
   Session &operator=(const Session &) = delete;
 };
 
-/// The right-hand side B [depth, columns] of a product.
+/// The right-hand side B [depth, columns] of a product: numbers as they lie in memory, or a packed weight.
 struct Operand {
   const void *data;
   /// Elements from one stored row to the next.
@@ -51,6 +52,8 @@ struct Operand {
   /// float32, converted with `scale` when packed; else bfloat16, for which `scale` is 1.
   bool wide = false;
   float scale = 1;
+  /// Instead of `data`: expanded a block at a time when packed.
+  const packing::Matrix *packed = nullptr;
 };
 
 /// Steps of a product of this depth.

@@ -39,9 +39,24 @@ public protocol CheckpointSource: Sendable {
   ///
   /// - Throws: ``CheckpointError`` where there is no such tensor; whatever `body` throws.
   func withStoredBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result
+  /// A weight [out, in] in the few bits in which the file has it; nil where it has it otherwise, or products cannot take it so.
+  ///
+  /// - Throws: ``CheckpointError`` where its parts are damaged, `TorchError` from libtorch.
+  func packed(_ name: String) throws -> PackedWeight?
+  /// Says that a tensor was read and none over its bytes is left, so that they need not stay in memory.
+  func release(_ name: String)
+  /// Whether packed weights stay so unless somebody asks for dense ones.
+  var staysPacked: Bool { get }
 }
 
 extension CheckpointSource {
+  /// Nil.
+  public func packed(_ name: String) throws -> PackedWeight? { nil }
+  /// Does nothing.
+  public func release(_ name: String) {}
+  /// False.
+  public var staysPacked: Bool { false }
+
   /// A tensor in its stored element type.
   public func tensor(_ name: String) throws -> Tensor { try tensor(name, as: nil) }
 

@@ -11,16 +11,25 @@ public enum ModelLoader {
   ///   - weights: tensors under Hugging Face's names.
   ///   - dtype: what to keep floating-point parameters as.
   ///   - device: where to keep them.
-  /// - Throws: ``ModelError`` for an unknown architecture, a wrong setting, a missing, superfluous or misshapen tensor;
-  ///   what the checkpoint throws.
+  ///   - packing: which projections are kept in few bits; nil for those that the checkpoint keeps so.
+  /// - Throws: ``ModelError`` for an unknown architecture, a wrong setting, a missing, superfluous or misshapen tensor, and one that
+  ///   cannot be packed; what the checkpoint throws.
   public static func load(
-    _ configuration: ModelConfiguration, weights: any CheckpointSource, dtype: DType, device: Device
+    _ configuration: ModelConfiguration, weights: any CheckpointSource, dtype: DType, device: Device,
+    packing: ProjectionPacking? = nil
   ) throws -> any CausalLM {
     let architecture = try architecture(configuration)
     let model = try architecture.make(configuration)
     let keys = KeyTable(weights, architecture: architecture)
     var unused = Set(weights.names.filter { name in !architecture.buffers.contains { name.hasSuffix($0) } })
     var missing: [String] = []
+    let packer = ProjectionPacker(weights: weights, packing: packing, dtype: dtype, device: device)
+    for (path, slot) in model.projections() where !(model.isTied && path == "lm_head") {
+      guard let name = keys.name("\(path).weight"), let projection = try packer.projection(slot.value, at: path, named: name)
+      else { continue }
+      slot.value = projection
+      unused.remove(name)
+    }
     for (path, slot, value) in model.parameters() {
       if model.isTied, path == "lm_head.weight" {
         if let name = keys.name(path) { unused.remove(name) }
@@ -35,7 +44,7 @@ public enum ModelLoader {
     }
     try check(missing: missing, unused: unused.sorted(), in: weights.path)
     for (_, table) in model.embeddings() { table.outputDType = dtype }
-    if model.isTied { model.head = Linear(weight: model.embedding.weight, bias: nil) }
+    if model.isTied { model.head = try packer.head(Linear(weight: model.embedding.weight, bias: nil)) }
     TorchRuntime.trimMemory()  // what held the numbers before they were converted
     return model
   }

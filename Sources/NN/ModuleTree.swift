@@ -93,7 +93,7 @@ extension Module {
     for parameter in parameters() { try parameter.value.setRequiresGradient(false) }
   }
 
-  /// Numbers in all parameters and in those that take gradients; one that stands in two places counts once.
+  /// Numbers in all parameters, packed ones too, and in those that take gradients; one that stands in two places counts once.
   public final func parameterCount() -> (total: Int, trainable: Int) {
     var total = 0
     var trainable = 0
@@ -104,6 +104,9 @@ extension Module {
       tables[count, default: []].append(value)
       total += count
       if value.requiresGradient { trainable += count }
+    }
+    for (_, slot) in projections() {
+      if let quantized = slot.value as? QuantizedLinear { total += quantized.packed.shape.reduce(1, *) }
     }
     return (total, trainable)
   }

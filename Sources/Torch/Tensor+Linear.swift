@@ -18,13 +18,12 @@ public struct LowRankUpdate {
   }
 }
 
-/// A linear layer's numbers: W in floating point, or in 8 bits with a scale for each 32 neighbours of a row; its bias; and a
-/// low-rank update of the weight.
+/// A linear layer's numbers: W in floating point or packed; its bias; and a low-rank update of the weight.
 public struct LinearWeight {
-  /// W [out, in], or [in, out] where it is stored transposed; int8 where there are scales.
+  /// W [out, in] in floating point, or [in, out] where it is stored transposed; the numbers of ``packed`` where there is one.
   public var weight: Tensor
-  /// [out, ⌈in / 32⌉] float32.
-  public var scales: Tensor?
+  /// W in few bits.
+  public var packed: PackedWeight?
   /// b [out].
   public var bias: Tensor?
   /// Whether `weight` is [in, out].
@@ -34,17 +33,25 @@ public struct LinearWeight {
 
   /// The parts by name.
   public init(
-    _ weight: Tensor, scales: Tensor? = nil, bias: Tensor? = nil, isTransposed: Bool = false, update: LowRankUpdate? = nil
+    _ weight: Tensor, bias: Tensor? = nil, isTransposed: Bool = false, update: LowRankUpdate? = nil
   ) {
-    (self.weight, self.scales, self.bias, self.isTransposed, self.update) = (weight, scales, bias, isTransposed, update)
+    (self.weight, self.bias, self.isTransposed, self.update) = (weight, bias, isTransposed, update)
   }
 
-  fileprivate var operands: [Tensor] { [weight, scales, bias, update?.a, update?.b].compactMap(\.self) }
+  /// A packed weight with its bias.
+  public init(packed: PackedWeight, bias: Tensor? = nil) {
+    (weight, self.packed, self.bias, isTransposed) = (packed.numbers, packed, bias, false)
+  }
 
-  fileprivate var raw: ct_linear_weight {
+  fileprivate var operands: [Tensor] {
+    (packed?.operands ?? [weight]) + [bias, update?.a, update?.b].compactMap(\.self)
+  }
+
+  fileprivate func raw(packed: UnsafePointer<ct_packed_weight>) -> ct_linear_weight {
     ct_linear_weight(
-      weight: weight.raw, scales: scales?.raw ?? ct_tensor(), bias: bias?.raw ?? ct_tensor(), a: update?.a.raw ?? ct_tensor(),
-      b: update?.b.raw ?? ct_tensor(), scale: update?.scale ?? 0, dropout: update?.dropout ?? 0, transposed: isTransposed)
+      weight: weight.raw, bias: bias?.raw ?? ct_tensor(), a: update?.a.raw ?? ct_tensor(), b: update?.b.raw ?? ct_tensor(),
+      packed: self.packed == nil ? nil : packed, scale: update?.scale ?? 0, dropout: update?.dropout ?? 0,
+      transposed: isTransposed)
   }
 }
 
@@ -64,18 +71,23 @@ extension Tensor {
   /// Where the weights are frozen, their products and those of the gradients run in one go, and what each gives to the input's
   /// gradient is summed before it is rounded; of a low-rank update the input and the product of rank r are kept, and the mask of
   /// the dropout is made again from a counter. For a few rows without gradients each weight is read once, at the speed of memory.
-  /// 8-bit weights are multiplied as they are then, and expanded for the call otherwise.
+  /// Packed weights are expanded a part at a time, forward and backward.
   public func linears(_ weights: [LinearWeight]) throws(TorchError) -> [Tensor] {
     var outs = [ct_tensor](repeating: ct_tensor(), count: weights.count)
-    let raws = weights.map(\.raw)
-    let status = withExtendedLifetime((self, weights)) { ct_linears(raw, raws, Int64(raws.count), &outs) }
+    let packed = weights.map { $0.packed?.raw ?? ct_packed_weight() }
+    let status = withExtendedLifetime((self, weights)) {
+      packed.withUnsafeBufferPointer { packed in
+        let raws = weights.enumerated().compactMap { index, weight in packed.baseAddress.map { weight.raw(packed: $0 + index) } }
+        return ct_linears(raw, raws, Int64(raws.count), &outs)
+      }
+    }
     guard status == CT_OK else {
       throw TorchError(status, operation: "linear", operands: [self] + weights.flatMap(\.operands))
     }
     return outs.map(Tensor.init(owning:))
   }
 
-  /// This matrix [out, in] in 8 bits: in each block of 32 neighbours of a row, scale = max|w| / 127 and numbers =
+  /// This matrix [out, in] in 8 bits with a scale for 32 neighbours: in each block of 32 neighbours of a row, scale = max|w| / 127 and numbers =
   /// round(w / scale), so that no number is off by more than half a scale.
   public func quantized() throws(TorchError) -> (numbers: Tensor, scales: Tensor) {
     var (numbers, scales) = (ct_tensor(), ct_tensor())

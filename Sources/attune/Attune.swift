@@ -23,7 +23,8 @@ struct Attune: ParsableCommand {
       CommandGroup(
         name: "Tuning", subcommands: [Tune.self, QuickstartCommand.self, Merge.self, AdaptersCommand.self, DeltaCommand.self]),
       CommandGroup(name: "Using", subcommands: [Generate.self, Chat.self, Score.self, Tokenize.self]),
-      CommandGroup(name: "Preparing", subcommands: [DataCommand.self, ModelsCommand.self, Doctor.self, Bench.self]),
+      CommandGroup(
+        name: "Preparing", subcommands: [DataCommand.self, ModelsCommand.self, Quantize.self, Doctor.self, Bench.self]),
     ])
 
   static var _errorLabel: String { "error" }

@@ -39,6 +39,18 @@ import Testing
         return ct_linears($0, [half], 1, $1)
       }
     ),
+    (
+      "linears, no parts",
+      { x, out in
+        withUnsafePointer(to: ct_packed_weight()) { packed in
+          var weight = ct_linear_weight()
+          weight.packed = packed
+          return ct_linears(x, [weight], 1, out)
+        }
+      }
+    ),
+    ("expand_packed", { ct_expand_packed([ct_packed_weight()], 0, 1, CT_FLOAT32, $1) }),
+    ("expand_packed, no weight", { ct_expand_packed(nil, 0, 1, CT_FLOAT32, $1) }),
     ("expand_quantized", { ct_expand_quantized($0, none, CT_FLOAT32, $1) }),
     ("cached_attention", { ct_cached_attention($0, none, nil, $0, 0, 1, $1) }), ("embedding", { ct_embedding(none, $0, $1) }),
     ("layer_norm", { ct_layer_norm($0, $0, none, 1e-5, $1) }), ("rms_norm", { ct_rms_norm($0, none, 1e-5, $1) }),
@@ -113,7 +125,8 @@ import Testing
         ct_item(some, nil), ct_storage_id(some, nil), ct_requires_grad(some, nil), ct_equal(some, some, nil),
         ct_sort(some, 0, true, nil, &other), ct_sort(some, 0, true, &other, nil), ct_topk(some, 1, 0, &other, nil),
         ct_linears(some, [Self.weight(some)], 1, nil), ct_svd(some, nil, &other, &third), ct_svd(some, &other, &third, nil),
-        ct_quantize(some, nil, &other),
+        ct_quantize(some, nil, &other), ct_pack(some, CT_PACKED_NF4, 64, false, nil),
+        ct_expand_packed([ct_packed_weight()], 0, 1, CT_FLOAT32, nil),
         ct_quantize(some, &other, nil), ct_expand_quantized(some, some, CT_FLOAT32, nil),
         ct_cached_attention(some, some, nil, some, 0, 1, nil),
         ct_grad(some, nil, &other), ct_grad(some, &has, nil), ct_random_state(ct_device(kind: CT_CPU, index: 0), nil),

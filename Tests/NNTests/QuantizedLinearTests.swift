@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Torch
 
-/// Projections in 8 bits.
+/// Projections in few bits.
 @Suite struct QuantizedLinearTests {
   private final class Pair: Module {
     @Projected("first") var first: any Projection
@@ -19,7 +19,7 @@ import Torch
     let weight = try Tensor.pattern([40, 96], scale: 0.5, dtype: dtype)
     let bias = try Tensor.pattern([40], seed: 1, dtype: dtype)
     let dense = Linear(weight: weight, bias: bias)
-    let quantized = try QuantizedLinear(dense)
+    let quantized = try QuantizedLinear(dense, as: .int8)
     #expect(quantized.inputSize == 96 && quantized.outputSize == 40 && !quantized.storesTransposed)
     #expect(try quantized.denseWeight().dtype == dtype)
     // Half a scale of 0.5 / 127, and in bfloat16 the rounding of the expanded number.
@@ -41,15 +41,31 @@ import Torch
     let model = Pair(Linear(weight: try .pattern([8, 32], seed: 2), bias: nil), gpt)
     let x = try Tensor.pattern([3, 32], seed: 3)
     let before = try [model.first.forward(x), model.second.forward(x)]
-    try model.quantizeProjections()
+    try model.quantizeProjections(as: .int8)
     #expect(model.first is QuantizedLinear && model.second is QuantizedLinear)
     #expect(model.second.storesTransposed)
     for (own, dense) in zip([model.first, model.second], before) {
       try assertClose(try own.forward(x), dense, absolute: 0.03)
     }
+    // A bias is still there under its path, the weight no longer is.
+    #expect(model.parameters().map(\.path) == ["second.bias"])
     let parts = try withoutGradients { () throws(TorchError) in try project(x, through: model.first, model.second) }
     for (part, own) in zip(parts, [model.first, model.second]) {
       try assertClose(part, try own.forward(x), relative: 1e-6, absolute: 1e-6)
     }
+  }
+
+  @Test func choosesByPathAndExpandsAgain() throws {
+    let gpt = try Conv1D(32, 8)
+    gpt.weight = try .pattern([32, 8])
+    gpt.bias = try .pattern([8], seed: 1)
+    let model = Pair(Linear(weight: try .pattern([8, 32], seed: 2), bias: nil), gpt)
+    try model.quantizeProjections(as: .nf4) { $0 == "second" }
+    #expect(model.first is Linear && model.second is QuantizedLinear)
+    let x = try Tensor.pattern([3, 32], seed: 3)
+    let quantized = try model.second.forward(x)
+    try model.expandProjections()
+    #expect(model.second is Conv1D, "as the checkpoint has it")
+    try assertClose(try model.second.forward(x), quantized, relative: 1e-5, absolute: 1e-5)
   }
 }

@@ -24,6 +24,7 @@ struct MethodRow: Sendable {
   /// The learning rate of its trial runs.
   var rate = 1e-2
 
+  private static let ownWeights = "the model's own numbers are trained, which have to be dense"
   private static let ownParameters = "two would replace the same parameters, which is refused"
 
   private static func lora(_ change: (inout LoRAConfiguration) -> Void = { _ in }) -> LoRAConfiguration {
@@ -69,12 +70,14 @@ struct MethodRow: Sendable {
         name: "full", settings: FullConfiguration(),
         exceptions: [
           .disabled: "the base's numbers are not kept", .twoAtOnce: ownParameters, .unmerge: "the base's numbers are not kept",
+          .quantized: ownWeights,
         ]),
       MethodRow(
         name: "full (partial)", settings: FullConfiguration(trainable: ["norms", "last-1-layers"]),
-        exceptions: [.twoAtOnce: ownParameters]),
+        exceptions: [.twoAtOnce: ownParameters, .quantized: ownWeights]),
       MethodRow(
-        name: "bitfit", settings: FullConfiguration(trainable: ["biases"]), exceptions: [.twoAtOnce: ownParameters],
+        name: "bitfit", settings: FullConfiguration(trainable: ["biases"]),
+        exceptions: [.twoAtOnce: ownParameters, .quantized: ownWeights],
         model: "llama-bias", models: ["gpt2", "llama-bias", "qwen2"]),
     ]
   }
@@ -96,4 +99,5 @@ enum Behaviour: String, CaseIterable {
   case packing = "packing"
   case checkpointing = "checkpointing"
   case bfloat16 = "bf16 base"
+  case quantized = "nf4 base"
 }

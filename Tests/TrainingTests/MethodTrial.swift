@@ -1,6 +1,7 @@
 import Checkpoints
 import Datasets
 import Foundation
+import Models
 import NN
 import Objectives
 import TestSupport
@@ -15,9 +16,9 @@ struct MethodTrial {
   let adapters: AdapterSet
   private static let rows: [[Int32]] = [[3, 5, 7, 9, 11, 13], [4, 6, 5, 40, 12, 9]]
 
-  init(_ row: MethodRow, model: String? = nil, dtype: DType = .float32) throws {
+  init(_ row: MethodRow, model: String? = nil, dtype: DType = .float32, packing: ProjectionPacking? = nil) throws {
     self.row = row
-    adapters = try AdapterSet(try TinyModels.load(model ?? row.model, dtype: dtype))
+    adapters = try AdapterSet(try TinyModels.load(model ?? row.model, dtype: dtype, packing: packing))
     try RandomState.seed(7)
   }
 
@@ -40,6 +41,7 @@ struct MethodTrial {
     case .packing: try packing()
     case .checkpointing: try checkpointing()
     case .bfloat16: try bfloat16()
+    case .quantized: try quantized()
     }
   }
 
@@ -262,6 +264,33 @@ struct MethodTrial {
       }
     }
     return nil
+  }
+
+  private func quantized() throws -> String? {
+    let trial = try MethodTrial(row, packing: ProjectionPacking(.nf4))
+    func packed() -> Int { trial.model.projections().count { $0.slot.value is QuantizedLinear } }
+    let count = packed()
+    guard count > 0 else { return "nothing is quantized" }
+    let base = try trial.logits()
+    let adapter = try trial.adapters.add(row.settings)
+    if row.exceptions[.identity] == nil, let problem = try mismatch(try trial.logits(), base, absolute: 2e-5) {
+      return "at its start: \(problem)"
+    }
+    let folder = try TemporaryFolder()
+    var losses: [Double] = []
+    let trainer = try trial.trainer(
+      adapter, steps: 20, output: folder.url,
+      observe: {
+        if case .step(let report) = $0 { losses.append(report.loss) }
+      })
+    _ = try trainer.run(resuming: false)
+    guard packed() == count else { return "a projection is no longer quantized" }
+    let (first, last) = (losses[0] + losses[1], losses[18] + losses[19])
+    guard last < 0.97 * first else { return "the loss goes from \(first / 2) to \(last / 2)" }
+    guard row.exceptions[.merge] == nil else { return nil }
+    let before = try trial.logits()
+    try trial.adapters.mergeAndUnload()
+    return try mismatch(try trial.logits(), before, absolute: 1e-4).map { "merged: \($0)" }
   }
 
   /// What this float32 model gives with an adapter of the same numbers.

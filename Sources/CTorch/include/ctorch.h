@@ -22,6 +22,7 @@
 #include "ct_nn.h"
 #include "ct_ops.h"
 #include "ct_optim.h"
+#include "ct_packing.h"
 #include "ct_random.h"
 #include "ct_status.h"
 #include "ct_system.h"

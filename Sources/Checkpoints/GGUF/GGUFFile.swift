@@ -84,6 +84,34 @@ public final class GGUFFile: CheckpointSource {
   /// The little-endian float32 at a byte of the file, which must lie inside it.
   func float(at offset: Int) -> Float { file.bytes.loadUnaligned(fromByteOffset: offset, as: Float.self) }
 
+  /// The quantized blocks of a matrix: over the mapped file, or a copy with its rows in another order. Nil for what is no matrix, or
+  /// not in blocks.
+  func packed(_ name: String, rows order: RowOrder) throws -> PackedWeight? {
+    guard let entry = header.entries[name] else { throw absent(name) }
+    guard entry.shape.count == 2, entry.shape.allSatisfy({ $0 > 0 }), case .quantized = entry.type.loading,
+      let format = PackedWeight.BlockFormat(rawValue: entry.type.name)
+    else { return nil }
+    let rows = entry.shape[0]
+    let numbers: Tensor
+    if order == .same {
+      numbers = try MappedTensor.make(bytes(of: entry), shape: [entry.range.count], dtype: .uint8, owner: file)
+    } else {
+      let buffer = try AlignedBuffer(byteCount: entry.range.count, for: name, of: path)
+      let rowByteCount = entry.range.count / rows
+      let move = RowExpansion(
+        work: .copy, rows: rows, order: order, rowByteCount: (rowByteCount, rowByteCount), rowBlocks: 0)
+      withExtendedLifetime(file) { move.run(bytes(of: entry), into: buffer.bytes) }
+      numbers = try Tensor(
+        mapping: UnsafeRawBufferPointer(buffer.bytes), shape: [entry.range.count], dtype: .uint8, owner: buffer)
+    }
+    return PackedWeight(.blocks(format), shape: entry.shape, numbers: numbers, dtype: .float32)
+  }
+
+  /// Gives the pages of a tensor's bytes back to the system. See ``CheckpointSource/release(_:)``.
+  public func release(_ name: String) {
+    if let entry = header.entries[name] { file.release(entry.range) }
+  }
+
   private func bytes(of entry: GGUFHeader.Entry) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
   }

@@ -91,6 +91,21 @@ public final class GGUFModel: CheckpointSource {
     }
   }
 
+  /// The quantized blocks of a matrix [out, in] as the file has them, their rows in the model's order.
+  public func packed(_ name: String) throws -> PackedWeight? {
+    guard let source = sources[name] else { throw absent(name) }
+    switch source.layout {
+    case .same, .transposed: return try file.packed(source.name, rows: .same)
+    case .queryRows, .keyRows: return try file.packed(source.name, rows: .interleavedHalves(headSize: headSize))
+    case .plusOne: return nil
+    }
+  }
+
+  /// Gives the pages of a tensor's bytes back to the system. See ``CheckpointSource/release(_:)``.
+  public func release(_ name: String) {
+    if let source = sources[name] { file.release(source.name) }
+  }
+
   /// A tensor's bytes as they lie in the file, under its Hugging Face name. See ``CheckpointSource/withStoredBytes(of:_:)``.
   public func withStoredBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
     guard let source = sources[name] else { throw absent(name) }

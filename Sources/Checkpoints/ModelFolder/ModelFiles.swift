@@ -33,7 +33,25 @@ public struct ModelFiles: Sendable {
       path = url.path
       config = try folder.config()
       generationConfig = try folder.object("generation_config.json")
-      weights = try folder.weights()
+      let stored = try folder.weights()
+      weights = try Self.quantizationMethod(config) == "bitsandbytes" ? Self.packed(stored) : stored
+    }
+  }
+}
+
+extension ModelFiles {
+  /// How config.json says that weights are quantized; nil where it says nothing.
+  private static func quantizationMethod(_ config: JSON) -> String? { config["quantization_config"]?["quant_method"]?.string }
+
+  /// The weights that bitsandbytes packed, whole; they are as they are where it packed none.
+  private static func packed(_ stored: any CheckpointSource) throws(CheckpointError) -> any CheckpointSource {
+    do {
+      if let packed = try BitsAndBytesWeights(stored) { return packed }
+      return stored
+    } catch let error as CheckpointError {
+      throw error
+    } catch {
+      throw CheckpointError(.malformed, at: stored.path, "\(error)")
     }
   }
 }

@@ -49,6 +49,13 @@ public final class SafetensorsFile: CheckpointSource {
     return try withExtendedLifetime(file) { try body(bytes(of: entry)) }
   }
 
+  /// Gives the pages of a tensor's bytes back to the system. See ``CheckpointSource/release(_:)``.
+  public func release(_ name: String) {
+    guard let entry = header.entries[name] else { return }
+    let start = header.dataStart + entry.range.lowerBound
+    file.release(start..<start + entry.range.count)
+  }
+
   private func bytes(of entry: SafetensorsHeader.Entry) -> UnsafeRawBufferPointer {
     let start = header.dataStart + entry.range.lowerBound
     return UnsafeRawBufferPointer(rebasing: file.bytes[start..<start + entry.range.count])

@@ -68,5 +68,8 @@ public final class ShardedSafetensors: CheckpointSource {
     return try shard.withStoredBytes(of: name, body)
   }
 
+  /// Gives the pages of a tensor's bytes back to the system. See ``CheckpointSource/release(_:)``.
+  public func release(_ name: String) { shard(name)?.release(name) }
+
   private func shard(_ name: String) -> SafetensorsFile? { fileOf[name].flatMap { shards[$0] } }
 }

@@ -1,57 +1,94 @@
 import Torch
 
-/// A frozen projection with its weight in 8 bits: numbers with a scale for each 32 neighbours of a row.
+/// A frozen projection with its weight in few bits.
 ///
-/// A token then takes a little over half the reading of bfloat16. Inputs stay as they are and sums are float32; what is lost is
-/// the rounding of the weights, at most half a scale each. Passes of many rows expand the weight for their product.
+/// Products expand a part of the weight at a time, so that a dense copy of it never exists; a token that is decoded alone reads the
+/// bits as they are. Inputs stay as they are and sums are float32; what is lost is the rounding of the weights.
 public final class QuantizedLinear: Module, Projection {
-  private let numbers: Tensor
-  private let scales: Tensor
-  private let dtype: DType
+  /// W [out, in].
+  public let packed: PackedWeight
   /// b [out].
-  public let denseBias: Tensor?
+  @Param("bias") public var bias: Tensor?
   /// As the projection stored it that this one was made from.
   public let storesTransposed: Bool
+  /// The type of ``denseWeight()``.
+  private let dtype: DType
 
-  /// The projection `dense` in 8 bits.
+  /// A projection of given numbers.
   ///
-  /// - Throws: `TorchError` where its weight is not on the CPU.
-  public init(_ dense: any Projection) throws(TorchError) {
-    let weight = try dense.denseWeight()
-    (numbers, scales) = try weight.quantized()
-    (dtype, denseBias, storesTransposed) = (weight.dtype, dense.denseBias, dense.storesTransposed)
+  /// - Parameters:
+  ///   - packed: W [out, in].
+  ///   - bias: b [out].
+  ///   - storesTransposed: whether the checkpoint of the dense projection has the weight as [in, out].
+  ///   - dtype: what a dense copy of the weight is made in; nil for the type that its numbers are rounded to.
+  public init(_ packed: PackedWeight, bias: Tensor?, storesTransposed: Bool = false, dtype: DType? = nil) {
+    (self.packed, self.storesTransposed, self.dtype) = (packed, storesTransposed, dtype ?? packed.dtype)
     super.init()
+    self.bias = bias
+  }
+
+  /// The projection `dense` in 4 or 8 bits.
+  ///
+  /// - Parameters:
+  ///   - dense: the projection; its bias is shared.
+  ///   - format: any but the blocks of a file.
+  ///   - doubleQuant: whether the scales of 4 bits are put into 8.
+  /// - Throws: `TorchError` where its weight is not on the CPU, or holds a number that is not finite.
+  public convenience init(_ dense: any Projection, as format: PackedWeight.Format, doubleQuant: Bool = true) throws(TorchError) {
+    self.init(
+      try PackedWeight(packing: try dense.denseWeight(), as: format, doubleQuant: doubleQuant), bias: dense.denseBias,
+      storesTransposed: dense.storesTransposed)
   }
 
   /// Features that go in.
-  public var inputSize: Int { numbers.shape.last ?? 0 }
+  public var inputSize: Int { packed.shape.last ?? 0 }
   /// Features that come out.
-  public var outputSize: Int { numbers.shape.first ?? 0 }
+  public var outputSize: Int { packed.shape.first ?? 0 }
+  /// b [out].
+  public var denseBias: Tensor? { bias }
 
-  /// Its 8-bit numbers, and b.
+  /// Its bits, and b.
   public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
-    LinearWeight(numbers, scales: scales, bias: try denseBias?.to(dtype))
+    LinearWeight(packed: packed, bias: try bias?.to(dtype))
   }
 
   /// x·Wᵀ + b.
   public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
-    try x.linears([LinearWeight(numbers, scales: scales, bias: try denseBias?.to(x.dtype))])[0]
+    try x.linears([LinearWeight(packed: packed, bias: try bias?.to(x.dtype))])[0]
   }
-  /// W [out, in] in the type it had.
-  public func denseWeight() throws(TorchError) -> Tensor { try numbers.expanded(scales: scales, as: dtype) }
+  /// W [out, in], expanded.
+  public func denseWeight() throws(TorchError) -> Tensor { try packed.expanded(as: dtype) }
   /// A dense projection: numbers that somebody changed are not rounded again.
   public func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection {
-    Linear(weight: weight, bias: bias)
+    guard storesTransposed else { return Linear(weight: weight, bias: bias) }
+    return try Conv1D(0, 0).replacing(weight: weight, bias: bias)
   }
 }
 
 extension Module {
-  /// Puts every dense projection of this module into 8 bits. For models that only generate, before adapters are laid over.
+  /// Puts dense projections of this module into 4 or 8 bits, before adapters are laid over.
   ///
-  /// - Throws: `TorchError` where a weight is not on the CPU.
-  public final func quantizeProjections() throws(TorchError) {
-    for (_, slot) in projections() where slot.value is Linear || slot.value is Conv1D {
-      slot.value = try QuantizedLinear(slot.value)
+  /// - Parameters:
+  ///   - format: any but the blocks of a file.
+  ///   - doubleQuant: whether the scales of 4 bits are put into 8.
+  ///   - isChosen: says by its path whether a projection is; nil for all.
+  /// - Throws: `TorchError` where a weight is not on the CPU, or holds a number that is not finite.
+  public final func quantizeProjections(
+    as format: PackedWeight.Format, doubleQuant: Bool = true, where isChosen: ((String) -> Bool)? = nil
+  ) throws(TorchError) {
+    for (path, slot) in projections() where slot.value is Linear || slot.value is Conv1D {
+      if let isChosen, !isChosen(path) { continue }
+      slot.value = try QuantizedLinear(slot.value, as: format, doubleQuant: doubleQuant)
+    }
+  }
+
+  /// Expands every quantized projection of this module.
+  ///
+  /// - Throws: `TorchError` from libtorch.
+  public final func expandProjections() throws(TorchError) {
+    for (_, slot) in projections() {
+      guard let quantized = slot.value as? QuantizedLinear else { continue }
+      slot.value = try quantized.replacing(weight: try quantized.denseWeight(), bias: quantized.bias)
     }
   }
 }

@@ -64,7 +64,7 @@ public struct MergedModel {
   /// - Parameters:
   ///   - folder: where the model goes; made where it is missing.
   ///   - replacing: write into a folder that holds files.
-  ///   - options: device and threads; the element type is not used.
+  ///   - options: device, threads and quantization, which merges into the expanded weights; the element type is not used.
   ///   - say: gets a line before each stage.
   /// - Throws: ``RecipeError`` where the folder holds files or the model read back differs by more than rounding; what reading,
   ///   merging and writing throw.
@@ -99,10 +99,13 @@ public struct MergedModel {
     let expected = try scores(weights.model)
     say(adapters.isEmpty ? "no adapters to merge" : "merging \(weights.adapters.active.joined(separator: ", "))")
     try weights.adapters.mergeAndUnload()
+    try weights.model.expandProjections()
     return (expected, weights)
   }
 
   private func check(_ folder: URL, against expected: [Float], options: ModelOptions) throws -> Check {
+    var options = options
+    options.quantization = nil
     let weights = try ModelWeights(folder, options: options)
     let actual = try scores(weights.model)
     let width = weights.model.shape.vocabularySize

@@ -28,26 +28,37 @@ struct ModelExport {
     // An adapter on the head, or of it, parts it from the token table.
     let isTied = model.isTied && (model.head as? Linear).map { $0.weight.sharesStorage(with: model.embedding.weight) } ?? false
     let tensors = model.parameters().filter { !(isTied && $0.path == "lm_head.weight") }
+    let quantized = model.projections().compactMap { path, slot in (slot.value as? QuantizedLinear).map { (path, $0.packed) } }
+    let packed = try quantized.flatMap { try BitsAndBytesTensors.make($0.1, at: $0.0) }
     let config = folder.appending(path: "config.json")
     try OutputFolder(url: folder).begin(sealedBy: config.lastPathComponent)
     var written = try Safetensors.write(
-      tensors.map { path, _, value in PendingTensor(path, shape: value.shape, dtype: dtype) { try value.to(dtype) } },
+      tensors.map { path, _, value in PendingTensor(path, shape: value.shape, dtype: dtype) { try value.to(dtype) } }
+        + packed.map { PendingTensor($0.0, $0.1) },
       inFolder: folder, shardByteLimit: shardByteLimit)
     var companions = ModelCompanions(source: source, files: files, vocabulary: vocabulary)
     written += try companions.write(to: folder)
-    try AtomicFile.write(configJSON(of: model, isTied: isTied).text(.pretty) + "\n", to: config)
+    let settings = quantized.first.map { quantization($0.1, in: model) }
+    try AtomicFile.write(configJSON(of: model, isTied: isTied, quantization: settings).text(.pretty) + "\n", to: config)
     return (written + ["config.json"], companions.notes)
   }
 
   /// The configuration of the result.
-  private func configJSON(of model: any CausalLM, isTied: Bool) -> JSON {
+  private func configJSON(of model: any CausalLM, isTied: Bool, quantization: JSON?) -> JSON {
     var members = files.config.object ?? [:]
     members["vocab_size"] = .int(model.shape.vocabularySize)
-    members.removeValue(forKey: "quantization_config")
+    members["quantization_config"] = quantization
     members["dtype"] = .string(dtype.rawValue)
     // transformers before 5 reads this name.
     if members["torch_dtype"] != nil { members["torch_dtype"] = .string(dtype.rawValue) }
     members["tie_word_embeddings"] = .bool(isTied)
     return .object(members)
+  }
+
+  /// What tells transformers which modules are packed and how.
+  private func quantization(_ packed: PackedWeight, in model: any CausalLM) -> JSON {
+    let dense = model.projections().filter { !($0.slot.value is QuantizedLinear) }.map(\.path)
+    return BitsAndBytesTensors.configuration(
+      packed.format, doubleQuant: packed.nested != nil, dtype: dtype, skipped: dense)
   }
 }

@@ -5,12 +5,6 @@ import NN
 import Torch
 import Tuners
 
-/// Formats that weights can be put into when they are loaded, for generating.
-public enum Quantization: String, Sendable, Hashable, CaseIterable {
-  /// 8 bits, with a scale for each 32 neighbours of a row.
-  case int8
-}
-
 /// What to load a model as.
 public struct ModelOptions: Sendable, Hashable {
   /// The element type of frozen weights; nil for the fastest that is exact enough here.
@@ -19,7 +13,7 @@ public struct ModelOptions: Sendable, Hashable {
   public var device: Device?
   /// Threads inside one operation; nil for all cores.
   public var threads: Int?
-  /// What to store the weights of projections in for generating; nil leaves them as they are.
+  /// What to keep the weights of projections in; nil for what the files have, and dense weights out of GGUF files.
   public var quantization: Quantization?
 
   /// Options by name.
@@ -59,6 +53,7 @@ public final class ModelWeights {
   public let adapters: AdapterSet
   /// The vocabulary where it has grown beyond that of the files.
   public private(set) var vocabulary: GrownVocabulary?
+  private let quantization: Quantization?
 
   /// Loads the weights of a folder or .gguf file.
   ///
@@ -70,11 +65,8 @@ public final class ModelWeights {
     files = try ModelFiles(url)
     model = try ModelLoader.load(
       ModelConfiguration(files.config, path: files.path), weights: files.weights, dtype: options.resolvedDType(on: device),
-      device: device)
-    if options.quantization == .int8 {
-      guard device == .cpu else { throw RecipeError("8-bit weights are for generating on a CPU; leave them out on \(device)") }
-      try model.quantizeProjections()
-    }
+      device: device, packing: options.quantization?.packing)
+    quantization = options.quantization
     adapters = try AdapterSet(model)
   }
 
@@ -82,7 +74,11 @@ public final class ModelWeights {
   public var path: String { files.path }
 
   /// What tells these weights from others; found once, when an adapter that names its base is loaded.
-  private lazy var baseRecord = Result { try files.baseRecord(dtype: model.dtype.rawValue) }
+  private lazy var baseRecord = Result {
+    var record = try files.baseRecord(dtype: model.dtype.rawValue)
+    record.quantization = quantization?.name ?? record.quantization
+    return record
+  }
 
   /// What an adapter that is trained on these weights notes of them.
   ///

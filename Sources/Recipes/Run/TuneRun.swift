@@ -168,6 +168,11 @@ public final class TuneRun {
 
   /// Installs what is tuned, behind the adapters that it stands on.
   private func install(in model: LoadedModel) throws -> Adapter {
+    if tunesModel, model.model.projections().contains(where: { $0.slot.value is QuantizedLinear }) {
+      throw RecipeError(
+        "\(model.path) is quantized, and method.type \(recipe.method.settings.name) trains the weights themselves; choose an "
+          + "adapter, or a model that is not quantized")
+    }
     try model.load(adapters: recipe.method.below, anyBase: anyBase)
     let below = recipe.method.below.isEmpty ? [] : model.adapters.uses
     let adapter = try installTuned(in: model)

@@ -58,6 +58,7 @@ public struct Recipe: Sendable {
     let objective = try root.child("objective", shorthand: "type")
     let data = try root.child("data")
     let train = try root.child("train")
+    let quantization = try root.child("quantization", shorthand: "type")
     let output = try root.string("output")
     // A slip in a key's name is said before the key is called missing.
     try root.finish()
@@ -75,6 +76,7 @@ public struct Recipe: Sendable {
     let evaluates = !self.data.eval.isEmpty || self.data.evalSplit != nil
     self.objective = try ObjectiveRecipe(objective)
     if let train { self.train = try TrainRecipe(train) }
+    if let quantization { try read(quantization: quantization) }
     if train?.has("learning_rate") != true {
       self.train.options.learningRate = self.method.settings.learningRate * self.objective.objective.rateScale
     }
@@ -86,6 +88,23 @@ public struct Recipe: Sendable {
     for key in ["eval_every", "early_stopping", "load_best_at_end"] where train.has(key) {
       throw train.error(key, "needs evaluation data: give data.eval or data.eval_split")
     }
+  }
+}
+
+extension Recipe {
+  /// `quantization: {type: nf4, double_quant: true, compute_dtype: bf16, skip_modules: [lm_head]}`.
+  private mutating func read(quantization node: RecipeNode) throws(RecipeError) {
+    guard method.initFrom != nil || method.settings.peftType != nil else {
+      throw node.error("type", "cannot stand beside method.type \(method.settings.name), which trains the weights themselves")
+    }
+    train.model.quantization = try Quantization(node)
+    if let dtype = try node.choice("compute_dtype", ModelOptions.dtypes) {
+      guard train.model.dtype == nil || train.model.dtype == dtype else {
+        throw node.error("compute_dtype", "is not what train.dtype says; give one of them")
+      }
+      train.model.dtype = dtype
+    }
+    try node.finish()
   }
 }
 

@@ -15,6 +15,7 @@ extension Recipe {
       if !tokens.isEmpty { lines.append("\(key): [\(tokens.joined(separator: ", "))]") }
     }
     lines += ["method:"] + method.lines.map { "  " + $0 }
+    if let quantization = train.model.quantization { lines.append(quantization.line) }
     lines += ["objective: \(objective.yaml)", "data:"]
     lines += data.lines.map { "  " + $0 }
     lines += ["train:"]
@@ -26,6 +27,14 @@ extension Recipe {
 
 /// A text as a YAML scalar in double quotes, which JSON's rules fit.
 private func quoted(_ text: String) -> String { JSON.string(text).text() }
+
+extension Quantization {
+  /// What is computed with stands as train.dtype.
+  fileprivate var line: String {
+    let nested = kind == .nf4 || kind == .fp4 ? ", double_quant: \(doubleQuant)" : ""
+    return "quantization: { type: \(kind.rawValue)\(nested), skip_modules: [\(skipModules.map(quoted).joined(separator: ", "))] }"
+  }
+}
 
 extension MethodRecipe {
   fileprivate var lines: [String] {

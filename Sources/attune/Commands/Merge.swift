@@ -9,7 +9,8 @@ struct Merge: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Fold adapters into a model and write it as a Hugging Face folder.",
     discussion: """
-      Sums are made in f32 and written in the element type of the source, in bf16 where that is quantized, or in --dtype. The \\
+      Sums are made in f32 and written in the element type of the source, in bf16 where that is quantized, or in --dtype. \\
+      Quantized weights are expanded first; with --quantize, those the adapter was trained on. The \\
       tokenizer and the chat template go along. The folder is read back and its scores are compared with those of the model \\
       with its adapters. Without --adapter a .gguf file is converted.
 
@@ -30,6 +31,8 @@ struct Merge: ParsableCommand {
   @Flag(help: "Print one JSON object: files, dtype, and how exact the result is.")
   var json = false
 
+  @OptionGroup var weights: QuantizationArguments
+
   @OptionGroup var machine: MachineArguments
 
   func run() throws {
@@ -37,7 +40,9 @@ struct Merge: ParsableCommand {
     let merge = MergedModel(
       source: source, weighted: model.adapter, dtype: machine.dtype.dtype, shardByteLimit: shards.maxShardSize.bytes,
       anyBase: model.anyBase)
-    let report = try merge.write(to: URL(filePath: output), replacing: force, options: machine.options, say: Log.note)
+    var options = machine.options
+    options.quantization = weights.quantize
+    let report = try merge.write(to: URL(filePath: output), replacing: force, options: options, say: Log.note)
     for note in report.notes { Log.line("note: \(note)") }
     try Terminal.output.write(json ? self.json(report).text(.pretty) + "\n" : words(report))
   }

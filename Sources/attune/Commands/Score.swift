@@ -32,6 +32,8 @@ struct Score: ParsableCommand {
   @Option(help: ArgumentHelp("Tokens that pass through the model at once; a longer line passes alone.", valueName: "n"))
   var batchTokens = 4096
 
+  @OptionGroup var weights: QuantizationArguments
+
   @OptionGroup var machine: MachineArguments
 
   func validate() throws {
@@ -44,7 +46,7 @@ struct Score: ParsableCommand {
     let url = try ModelStore.standard.resolve(model.model.name)
     // Lines of tokens need no tokenizer, and some models have none.
     let fileTokenizer = try lines.contains(where: \.isText) ? TextSide(url).tokenizer : nil
-    let weights = try model.loadWeights(machine)
+    let weights = try model.loadWeights(machine, quantization: self.weights.quantize)
     let tokenizer = fileTokenizer.map { weights.vocabulary?.text.tokenizer ?? $0 }
     let rows = try lines.map { try $0.row(tokenizer) }
     try check(rows, against: weights.model)

@@ -49,9 +49,11 @@ struct ModelArguments: ParsableArguments {
   }
 
   /// Loads weights and adapters without a tokenizer.
-  func loadWeights(_ machine: MachineArguments) throws -> ModelWeights {
+  func loadWeights(_ machine: MachineArguments, quantization: Quantization? = nil) throws -> ModelWeights {
     let start = ContinuousClock.now
-    let weights = try ModelWeights(ModelStore.standard.resolve(model.name), options: machine.options)
+    var options = machine.options
+    options.quantization = quantization
+    let weights = try ModelWeights(ModelStore.standard.resolve(model.name), options: options)
     try weights.load(weighted: adapter, anyBase: anyBase)
     weights.model.prompts.task = task
     Log.loaded(weights, since: start)
@@ -118,12 +120,25 @@ struct MachineArguments: ParsableArguments {
 struct QuantizationArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Store the weights of projections in int8 with a scale for each 32 of them: a token takes half the reading.",
+      "Keep the weights of projections in few bits: nf4 or fp4 (4 bits, without the head), int8 (8 bits, the head too), or stored "
+        + "(as the file has them).",
       valueName: "format"))
   var quantize: Quantization?
 }
 
-extension Quantization: ExpressibleByArgument {}
+extension Quantization: ExpressibleByArgument {
+  /// The format of a name; in 8 bits the head is packed, too, since it is what a token reads most of.
+  public init?(argument: String) {
+    guard let kind = Kind(rawValue: argument) else { return nil }
+    self.init(kind)
+    if kind == .int8 { skipModules = [] }
+  }
+
+  /// Its name.
+  public var defaultValueDescription: String { kind.rawValue }
+  /// The names.
+  public static var allValueStrings: [String] { Kind.allCases.map(\.rawValue) }
+}
 
 /// The values of `--dtype`.
 enum DTypeChoice: String, ExpressibleByArgument, CaseIterable {

@@ -1,0 +1,62 @@
+import Models
+import NN
+import Torch
+
+/// What the weights of projections are kept in, frozen.
+public struct Quantization: Sendable, Hashable {
+  /// The formats by the names that recipes and commands give them.
+  public enum Kind: String, Sendable, Hashable, CaseIterable {
+    /// 4 bits, quantiles of a normal distribution.
+    case nf4
+    /// 4 bits, floating point.
+    case fp4
+    /// 8 bits, a scale for each row.
+    case int8
+    /// What the file has packed as it is there: the blocks of a GGUF file, what bitsandbytes packed.
+    case stored
+  }
+
+  /// The format.
+  public var kind: Kind
+  /// Whether the scales of 4 bits are put into 8.
+  public var doubleQuant = true
+  /// Modules that stay dense: a path, the start of one up to a dot, or the end of one.
+  public var skipModules = ["lm_head"]
+
+  /// Quantization in a format, with the defaults of the other settings.
+  public init(_ kind: Kind) { self.kind = kind }
+
+  /// Reads `{type: nf4, double_quant: true, skip_modules: [lm_head]}`.
+  init(_ node: RecipeNode) throws(RecipeError) {
+    guard let kind = try node.choice("type", Kind.allCases.map { ($0.rawValue, $0) }) else {
+      throw node.error("type", "is missing: nf4, fp4, int8 or stored")
+    }
+    self.init(kind)
+    if let nested = try node.bool("double_quant") {
+      guard kind == .nf4 || kind == .fp4 else { throw node.error("double_quant", "is for nf4 and fp4, not for \(kind.rawValue)") }
+      doubleQuant = nested
+    }
+    skipModules = try node.strings("skip_modules") ?? skipModules
+  }
+
+  /// The format in words, as an adapter notes it of its base; nil where the file says it.
+  public var name: String? {
+    switch kind {
+    case .nf4, .fp4: doubleQuant ? "\(kind.rawValue), double" : kind.rawValue
+    case .int8: kind.rawValue
+    case .stored: nil
+    }
+  }
+
+  /// The same for the model's loader.
+  var packing: ProjectionPacking {
+    let format: PackedWeight.Format? =
+      switch kind {
+      case .nf4: .nf4
+      case .fp4: .fp4
+      case .int8: .int8
+      case .stored: nil
+      }
+    return ProjectionPacking(format, doubleQuant: doubleQuant, skipped: skipModules)
+  }
+}
