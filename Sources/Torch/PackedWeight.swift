@@ -128,7 +128,8 @@ extension PackedWeight.Format {
       throw TorchError(operation: "values", message: "only formats of 4 bits have a table of values")
     }
     let patterns: [UInt8] = [0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF]
-    let packed = PackedWeight(self, shape: [1, 16], numbers: try Tensor(patterns), scales: try Tensor([Float(1)]), dtype: .float32)
+    let packed = PackedWeight(
+      self, shape: [1, 16], numbers: try Tensor(patterns), scales: try Tensor([Float(1)]), dtype: .float32)
     return try packed.expanded().array(Float.self)
   }
 
