@@ -7,7 +7,9 @@
 #include "boundary.h"
 #include "clones.h"
 #include "ct_optim.h"
+#include "ct_system.h"
 #include "mixing.h"
+#include "pieces.h"
 
 namespace {
 
@@ -51,9 +53,17 @@ at::Tensor ct::round_at_random(const at::Tensor &numbers, uint64_t noise) {
   constexpr int64_t word = 0xffffffff;
   const Key key(noise);
   const auto flat = numbers.contiguous().view(-1);
-  const auto at = at::arange(flat.numel(), flat.options().dtype(at::kLong));
-  const auto low = at::bitwise_xor(at::bitwise_and(at, word), static_cast<int64_t>(key.low));
-  const auto turned = mixed(low).add_(static_cast<int64_t>(key.high)).add_(at::bitwise_right_shift(at, 32)).bitwise_and_(word);
+  if (flat.is_cpu() && ct_fused_kernels()) {
+    const auto made = at::empty(numbers.sizes(), flat.options().dtype(at::kBFloat16));
+    for_pieces(pieces({flat}), [&](size_t, const Piece &piece) {
+      round_row(flat.const_data_ptr<float>() + piece.first, static_cast<uint16_t *>(made.data_ptr()) + piece.first, key,
+                static_cast<uint64_t>(piece.first), piece.count);
+    });
+    return made;
+  }
+  const auto places = at::arange(flat.numel(), flat.options().dtype(at::kLong));
+  const auto low = at::bitwise_xor(at::bitwise_and(places, word), static_cast<int64_t>(key.low));
+  const auto turned = mixed(low).add_(static_cast<int64_t>(key.high)).add_(at::bitwise_right_shift(places, 32)).bitwise_and_(word);
   const auto random = at::bitwise_and(mixed(turned), 0xffff);
   const auto bits = flat.view(at::kInt);
   const auto raised = (bits.to(at::kLong) + random).bitwise_and_(word).bitwise_and_(int64_t{0xffff0000});
@@ -67,9 +77,6 @@ ct_status ct_round_at_random(ct_tensor numbers, uint64_t noise, ct_tensor *out) 
     at::NoGradGuard frozen;
     const auto given = ct::ref(numbers).contiguous();
     TORCH_CHECK(given.scalar_type() == at::kFloat, "float32 is rounded at random, not ", given.scalar_type());
-    if (!given.is_cpu()) return ct::round_at_random(given, noise);
-    const auto made = at::empty(given.sizes(), given.options().dtype(at::kBFloat16));
-    ct::round_at_random(given.const_data_ptr<float>(), static_cast<uint16_t *>(made.data_ptr()), noise, 0, given.numel());
-    return made;
+    return ct::round_at_random(given, noise);
   });
 }

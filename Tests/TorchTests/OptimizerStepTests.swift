@@ -121,6 +121,8 @@ import Torch
     let once = try wide.roundedAtRandom(noise: 1 << 40)
     #expect(try once.isEqual(to: try wide.roundedAtRandom(noise: 1 << 40)), "the same noise rounds the same way")
     #expect(try !once.isEqual(to: try wide.roundedAtRandom(noise: 1 << 41)))
+    let operations = try withFusedKernels(false) { () throws in try wide.roundedAtRandom(noise: 1 << 40) }
+    #expect(try operations.isEqual(to: once), "libtorch's operations round the same way")
   }
 
   // MARK: Gradients
