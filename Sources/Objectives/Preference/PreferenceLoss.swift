@@ -117,7 +117,7 @@ public enum PreferenceDivergence: Sendable, Hashable {
     case .alpha(let alpha):
       guard abs(alpha - 1) > 1e-6 else { return ratio }
       // e^80 is the most that float32 holds after a square.
-      return try ((ratio * (alpha - 1)).clamp(-.greatestFiniteMagnitude, 80).exp() - 1) / (alpha - 1)
+      return try ((ratio * (alpha - 1)).clamp(-Double(Float.greatestFiniteMagnitude), 80).exp() - 1) / (alpha - 1)
     }
   }
 }

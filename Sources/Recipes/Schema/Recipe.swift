@@ -72,6 +72,12 @@ public struct Recipe: Sendable {
     guard newTokens.isEmpty || self.method.initFrom == nil else {
       throw root.error("add_tokens", "cannot stand beside method.init_from: an adapter brings its own new tokens")
     }
+    if let rows = self.method.settings as? TrainableTokensConfiguration, rows.tokens.isEmpty, newTokens.isEmpty,
+      self.method.initFrom == nil
+    {
+      throw root.error(
+        "method", "does not fit: token_indices is missing; name the tokens whose rows are trained, or give add_tokens")
+    }
     self.data = try DataRecipe(data)
     let evaluates = !self.data.eval.isEmpty || self.data.evalSplit != nil
     self.objective = try ObjectiveRecipe(objective)
