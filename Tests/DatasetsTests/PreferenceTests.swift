@@ -29,6 +29,17 @@ import Text
     #expect(better.ids.prefix(prompt) == worse.ids.prefix(prompt) && better.ids != worse.ids)
   }
 
+  @Test func previewsShowBothAnswers() throws {
+    let dataset = try scratch.load("rows.jsonl", #"{"prompt":"a","chosen":" b","rejected":" cc"}"#)
+    let previews = try SampleEncoder(tokenizer: ByteTokenizer(), renderer: nil).previews(dataset.samples[0])
+    #expect(previews.map(\.answer) == ["chosen", "rejected"])
+    #expect(previews[0].text(.marks).contains("chosen: ") && previews[0].text(.marks).contains("b"))
+    #expect(previews[1].tokenCount == previews[0].tokenCount + 1)
+    let short = EncodingSettings(maxLength: 4, truncation: .drop)
+    let lost = try SampleEncoder(tokenizer: ByteTokenizer(), renderer: nil, settings: short).previews(dataset.samples[0])
+    #expect(lost.allSatisfy { $0.leftOut != nil })
+  }
+
   @Test func aPairIsKeptOrLostWhole() throws {
     let long = #"{"prompt":"a b c d e f","chosen":" g","rejected":" h i j k l"}"#
     let short = #"{"prompt":"a","chosen":" b","rejected":" c"}"#

@@ -33,6 +33,11 @@ import Tuners
     #expect(short == Quantization(.nf4) && short?.doubleQuant == true && short?.skipModules == ["lm_head"])
     #expect(try recipe("method: lora").train.model.quantization == nil)
     #expect(try Recipe(recipe("quantization: stored").yaml).train.model.quantization?.kind == .stored)
+    // Every method that leaves the base alone works over a packed one.
+    for method in ["ia3", "prompt_tuning", "pfeiffer", "trainable_tokens, token_indices: [3]"] {
+      #expect(
+        try recipe("method: {type: \(method)}\nquantization: nf4").train.model.quantization == Quantization(.nf4), "\(method)")
+    }
   }
 
   @Test(arguments: [

@@ -24,10 +24,29 @@ public struct SamplePreview: Sendable, Hashable, Codable {
   public var targets: Int
   /// Why the sample is left out; nil where it is not.
   public var leftOut: String?
+  /// Which of two answers it shows, `chosen` or `rejected`; nil where there is one.
+  public var answer: String?
 }
 
 extension SampleEncoder {
-  /// What a sample becomes, token by token.
+  /// What a sample becomes, token by token: one preview, or two where it has two answers.
+  ///
+  /// - Throws: ``RowProblem`` where it cannot be encoded.
+  public func previews(_ sample: Sample) throws(RowProblem) -> [SamplePreview] {
+    guard case .preference(let chosen, let rejected) = sample.content else { return [try preview(sample)] }
+    let leftOut = try fit(sample, index: 0).fate.reason
+    var previews: [SamplePreview] = []
+    for (name, content) in [("chosen", chosen), ("rejected", rejected)] {
+      var one = sample
+      one.content = content
+      var preview = try preview(one)
+      (preview.answer, preview.leftOut) = (name, leftOut)
+      previews.append(preview)
+    }
+    return previews
+  }
+
+  /// What a sample with one answer becomes, token by token.
   ///
   /// - Throws: ``RowProblem`` where it cannot be encoded.
   public func preview(_ sample: Sample) throws(RowProblem) -> SamplePreview {
@@ -57,7 +76,7 @@ extension SamplePreview {
 
   /// The preview as text: a line about the sample, then its tokens, divided by “|”; a line end shows as ↵.
   public func text(_ style: Style) -> String {
-    var head = "\(location)  \(tokens.count) tokens, \(targets) learnt"
+    var head = "\(location)  \(answer.map { "\($0): " } ?? "")\(tokens.count) tokens, \(targets) learnt"
     if tokens.count < tokenCount { head += ", cut from \(tokenCount)" }
     if let leftOut { head += ", left out: \(leftOut)" }
     return head + "\n" + (style == .colours ? coloured : marked) + "\n"

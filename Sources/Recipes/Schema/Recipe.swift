@@ -100,7 +100,7 @@ public struct Recipe: Sendable {
 extension Recipe {
   /// `quantization: {type: nf4, double_quant: true, compute_dtype: bf16, skip_modules: [lm_head]}`.
   private mutating func read(quantization node: RecipeNode) throws(RecipeError) {
-    guard method.initFrom != nil || method.settings.peftType != nil else {
+    guard method.initFrom != nil || method.settings.files != .model else {
       throw node.error("type", "cannot stand beside method.type \(method.settings.name), which trains the weights themselves")
     }
     train.model.quantization = try Quantization(node)

@@ -263,7 +263,7 @@ final class RecipeNode: SettingsSource {
       if known.contains(name) { continue }
       let hint =
         nearestName(to: name, among: known).map { "did you mean “\(self.name($0))”?" }
-        ?? "known are \(known.joined(separator: ", "))"
+        ?? "known are \(OrderedSet(known).joined(separator: ", "))"
       throw RecipeError("\(place(name, key.mark)): “\(self.name(name))” is no key of a recipe; \(hint)")
     }
   }

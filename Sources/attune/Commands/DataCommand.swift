@@ -86,9 +86,10 @@ struct DataCommand: ParsableCommand {
         throw CommandError("there are \(dataset.samples.count) samples, and --skip \(skip) passes over all of them")
       }
       for sample in dataset.samples.dropFirst(skip).prefix(count) {
-        let preview = try encoder.preview(sample)
-        let text = json ? try JSONReport.line(preview) : preview.text(Terminal.output.hasColours ? .colours : .marks)
-        try Terminal.output.write(text + "\n")
+        for preview in try encoder.previews(sample) {
+          let text = json ? try JSONReport.line(preview) : preview.text(Terminal.output.hasColours ? .colours : .marks)
+          try Terminal.output.write(text + "\n")
+        }
       }
     }
   }
