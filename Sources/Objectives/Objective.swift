@@ -11,7 +11,7 @@ public protocol Objective {
   var name: String { get }
   /// The data it learns from.
   var learnsFrom: LearningMaterial { get }
-  /// Whether it measures against the model as it is before the first step: batches come with ``Batch/references`` then.
+  /// Whether it measures against the model as it is before the first step: batches come with `Batch.references` then.
   var needsReference: Bool { get }
   /// Whether dropouts work while it is trained on.
   var usesDropout: Bool { get }

@@ -4,7 +4,7 @@ import Objectives
 import Torch
 
 extension [EncodedSample] {
-  /// The samples with what a model as it stands says of their learnt tokens, ``EncodedSample/reference``.
+  /// The samples with what a model as it stands says of their learnt tokens, `EncodedSample.reference`.
   ///
   /// One pass over the data, in batches of about so many tokens; no second model is held in memory while it is trained.
   ///
