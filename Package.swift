@@ -28,12 +28,14 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     name: name + "Tests", dependencies: [.target(name: name)] + dependencies, path: "Tests/\(name)Tests", swiftSettings: house)
 }
 
-/// Text and Datasets, which need no libtorch: `ATTUNE_WITHOUT_TORCH=1 swift test` builds and tests them alone, in seconds.
+/// Text, Datasets and Rewards, which need no libtorch: `ATTUNE_WITHOUT_TORCH=1 swift test` builds and tests them alone, in seconds.
 let light: [Target] = [
   library("Text", [collections]),
   library("Datasets", ["Text", collections]),
+  library("Rewards", ["Text", collections]),
   tests("Text", [collections]),
   tests("Datasets", ["Text"]),
+  tests("Rewards", ["Text", collections]),
 ]
 
 let heavy: [Target] = [
