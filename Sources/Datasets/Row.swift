@@ -36,6 +36,13 @@ public struct Row: Sendable, Hashable {
     return text
   }
 
+  /// The number of a field; nil where it is missing or `null`.
+  func optionalNumber(_ key: String) throws(RowProblem) -> Double? {
+    guard let value = self[key] else { return nil }
+    guard let number = value.double, number.isFinite else { throw wrong(key, value, expected: "a number") }
+    return number
+  }
+
   /// The elements of a list that has to be there.
   func list(_ key: String) throws(RowProblem) -> [JSON] {
     guard let value = self[key] else { throw missing(key, expected: "a list") }

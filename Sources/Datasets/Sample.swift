@@ -24,6 +24,8 @@ public struct Sample: Sendable, Hashable {
   public var location: SourceLocation
   /// Which of the data set's sources it came from.
   public var source: Int
+  /// What the data say of its answers in numbers, one for each, or nothing: of a pair with a margin, the margin and 0.
+  public var grades: [Double] = []
 
   /// A sample.
   public init(_ content: Content, tools: [JSON]? = nil, location: SourceLocation, source: Int = 0) {

@@ -71,6 +71,15 @@ public struct Scorer {
   }
 
   private func score(_ rows: [[Int32]], wanted: [[Int]], requests: [Int]) throws -> [[Float]] {
+    try passes(rows, requests: requests) { part throws(TorchError) in try pass(rows[part], wanted: wanted[part]) }
+  }
+
+  /// What `pass` gives for each row, of as many rows at a time as pass through the model together.
+  ///
+  /// - Throws: ``GenerationError`` for a row that the model cannot take; what `pass` throws.
+  func passes(
+    _ rows: [[Int32]], requests: [Int], _ pass: (Range<Int>) throws(TorchError) -> [[Float]]
+  ) throws -> [[Float]] {
     for (index, row) in rows.enumerated() { try model.check(row, index: index, limit: model.tokenLimit) }
     return try model.inference {
       var scores: [[Float]] = []
@@ -83,7 +92,7 @@ public struct Scorer {
           end += 1
         }
         RoutedRequests(Array(requests[start..<end]), through: routing).route(counts: rows[start..<end].map(\.count))
-        scores += try pass(rows[start..<end], wanted: wanted[start..<end])
+        scores += try pass(start..<end)
         start = end
       }
       return scores
@@ -101,15 +110,20 @@ public struct Scorer {
       offset += row.count
     }
     guard !sources.isEmpty else { return wanted.map { _ in [] } }
-    let input = try ModelInput(
-      flat: rows.flatMap { $0 }, positions: rows.flatMap { 0..<Int32($0.count) }, segments: rows.map(\.count),
-      device: model.device)
-    let hidden = try model.hidden(input).squeezed(0).indexed(0, try Tensor(sources).to(model.device))
+    let hidden = try hidden(rows, at: sources)
     let flat = try model.logProbs(of: targets, after: hidden)
     var place = 0
     return wanted.map { places in
       defer { place += places.count }
       return Array(flat[place..<place + places.count])
     }
+  }
+
+  /// What the head takes at the given places of rows laid end to end: [places, d].
+  func hidden(_ rows: ArraySlice<[Int32]>, at places: [Int64]) throws(TorchError) -> Tensor {
+    let input = try ModelInput(
+      flat: rows.flatMap { $0 }, positions: rows.flatMap { 0..<Int32($0.count) }, segments: rows.map(\.count),
+      device: model.device)
+    return try model.hidden(input).squeezed(0).indexed(0, try Tensor(places).to(model.device))
   }
 }

@@ -18,6 +18,8 @@ public final class GPT2: Module, CausalLM {
   @Child("transformer") private var transformer: GPT2Stack
   /// The projection onto the vocabulary.
   @Projected("lm_head") public var head: any Projection
+  /// The head that scores texts; nil where the model has none.
+  @OptionalChild("score") public var score: Linear?
   private let sizes: ModelShape
   /// Whether head and token table are one.
   public let isTied: Bool

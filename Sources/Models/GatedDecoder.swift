@@ -82,6 +82,8 @@ public final class GatedDecoder: Module, CausalLM {
   @Child("model") private var model: GatedDecoderStack
   /// The projection onto the vocabulary.
   @Projected("lm_head") public var head: any Projection
+  /// The head that scores texts; nil where the model has none.
+  @OptionalChild("score") public var score: Linear?
   private let configuration: GatedDecoderConfiguration
 
   /// A model whose numbers are yet to be loaded.

@@ -19,7 +19,7 @@ public enum ModelLoader {
     packing: ProjectionPacking? = nil
   ) throws -> any CausalLM {
     let architecture = try architecture(configuration)
-    let model = try architecture.make(configuration)
+    let model = try skeleton(configuration)
     let keys = KeyTable(weights, architecture: architecture)
     var unused = Set(weights.names.filter { name in !architecture.buffers.contains { name.hasSuffix($0) } })
     var missing: [String] = []
@@ -40,11 +40,13 @@ public enum ModelLoader {
         continue
       }
       unused.remove(name)
-      slot.value = try read(name, shape: value.shape, from: weights, dtype: dtype).to(device)
+      // What scores texts is small, and computes in float32.
+      let kept = path.hasPrefix("score.") ? DType.float32 : dtype
+      slot.value = try read(name, shape: value.shape, from: weights, dtype: kept).to(device)
     }
     try check(missing: missing, unused: unused.sorted(), in: weights.path)
     for (_, table) in model.embeddings() { table.outputDType = dtype }
-    if model.isTied { model.head = try packer.head(Linear(weight: model.embedding.weight, bias: nil)) }
+    if model.isTied, model.predictsTokens { model.head = try packer.head(Linear(weight: model.embedding.weight, bias: nil)) }
     TorchRuntime.trimMemory()  // what held the numbers before they were converted
     return model
   }
@@ -53,7 +55,12 @@ public enum ModelLoader {
   ///
   /// - Throws: ``ModelError`` for an unknown architecture or a wrong setting.
   public static func skeleton(_ configuration: ModelConfiguration) throws -> any CausalLM {
-    try architecture(configuration).make(configuration)
+    let model = try architecture(configuration).make(configuration)
+    if let shape = try configuration.scoreHead() {
+      model.head = AbsentHead(model.shape.hiddenSize)
+      try model.setScoreHead(shape, deviation: 0)
+    }
+    return model
   }
 
   /// The name under which `weights` hold the parameter at `path` of a model; nil where they do not. Some files leave out the first

@@ -123,6 +123,8 @@ public protocol CausalLM: Module {
   var embedding: Embedding { get }
   /// The projection onto the vocabulary, which an adapter may wrap; its weight is the token table's where the two are tied.
   var head: any Projection { get set }
+  /// The head that scores texts, `score`; nil where the model has none.
+  var score: Linear? { get set }
   /// Whether head and token table are one.
   var isTied: Bool { get }
   /// What is computed again in the backward pass instead of being kept.

@@ -47,7 +47,7 @@ extension Module {
   public final func projections() -> [(path: String, slot: ProjectionSlot)] {
     var found: [(path: String, slot: ProjectionSlot)] = []
     visit { path, slot in
-      if let projection = slot as? ProjectionSlot { found.append((path, projection)) }
+      if let projection = slot as? ProjectionSlot, !(projection.value is AbsentHead) { found.append((path, projection)) }
     }
     return found
   }

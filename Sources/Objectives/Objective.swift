@@ -13,10 +13,19 @@ public protocol Objective {
   var learnsFrom: LearningMaterial { get }
   /// Whether it measures against the model as it is before the first step: batches come with `Batch.references` then.
   var needsReference: Bool { get }
+  /// The head that scores texts which it trains in place of the one that predicts tokens; nil where it needs none.
+  var scoreHead: ScoreHeadShape? { get }
   /// Whether dropouts work while it is trained on.
   var usesDropout: Bool { get }
   /// What the method's learning rate is multiplied by in a run that names none.
   var rateScale: Double { get }
+  /// The samples that its batches are made of, out of those of the data.
+  ///
+  /// - Parameters:
+  ///   - samples: of the data, in their order.
+  ///   - batchSize: how many of them a batch has.
+  ///   - limit: the most tokens a sample may have.
+  func prepared(_ samples: [EncodedSample], batchSize: Int, limit: Int) -> [EncodedSample]
   /// What `batch` adds to the count the step's loss is divided by. Needs no forward pass.
   func count(_ batch: Batch) -> Int
   /// What `batch` adds to the step's loss, before division, and what is reported beside it.
@@ -28,10 +37,14 @@ public protocol Objective {
 extension Objective {
   /// No.
   public var needsReference: Bool { false }
+  /// None.
+  public var scoreHead: ScoreHeadShape? { nil }
   /// Yes.
   public var usesDropout: Bool { true }
   /// 1.
   public var rateScale: Double { 1 }
+  /// Those of the data.
+  public func prepared(_ samples: [EncodedSample], batchSize: Int, limit: Int) -> [EncodedSample] { samples }
   /// What `batch` adds to the step's loss, before division: one number with a graph behind it.
   public func lossSum(_ batch: Batch, model: any CausalLM) throws -> Tensor { try evaluate(batch, model: model).loss }
 }
@@ -42,12 +55,15 @@ public enum LearningMaterial: Sendable, Hashable {
   case texts
   /// Two answers to each prompt, the better one first.
   case pairs
+  /// Answers that are called good or bad, each for itself.
+  case labelled
 
   /// In words.
   public var words: String {
     switch self {
     case .texts: "texts and answers (messages, sharegpt, prompt-completion, alpaca, text)"
     case .pairs: "pairs of answers (preference: chosen and rejected)"
+    case .labelled: "answers with a label (kto)"
     }
   }
 }

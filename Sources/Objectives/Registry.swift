@@ -2,7 +2,7 @@
 public enum Objectives {
   private static let registry: [any Objective & Sendable] = [
     SupervisedFineTuning(), DirectPreference(), ReferenceFreePreference(.cpo), ReferenceFreePreference(.simpo),
-    ReferenceFreePreference(.orpo),
+    ReferenceFreePreference(.orpo), KTO(), RewardModeling(),
   ]
 
   /// The names, in the table's order.

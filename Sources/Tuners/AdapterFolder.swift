@@ -41,7 +41,7 @@ public enum AdapterFolder {
       let known = Methods.peftTypes.joined(separator: ", ")
       throw TunerError("\(url.path): “peft_type” is “\(type)”; known are \(known)")
     }
-    try method.read(adapterConfig: AdapterConfigReader(json: json, path: url.path))
+    try method.read(adapterConfig: AdapterConfigReader(json: withoutScoreHead(json), path: url.path))
     return method
   }
 
@@ -84,37 +84,56 @@ public enum AdapterFolder {
     guard let type = method.peftType else {
       throw TunerError("what “\(method.name)” tunes are the model's own weights: they are saved as a model, not as an adapter")
     }
-    return adapterConfig(try method.adapterConfig(for: adapter), peftType: type, base: base)
+    var own = try method.adapterConfig(for: adapter)
+    guard let head = adapter.scoreHead else { return adapterConfig(own, peftType: type, base: base) }
+    let modules = (own["modules_to_save"]?.array ?? []).filter { !Adapter.scoreHeadNames.contains($0.string ?? "") }
+    own["modules_to_save"] = .array(modules + ["score"])
+    return adapterConfig(own, peftType: type, base: base, task: taskType(head))
   }
 
   /// A method's own keys with those that every method has.
-  static func adapterConfig(_ own: OrderedDictionary<String, JSON>, peftType type: String, base: String) -> JSON {
+  static func adapterConfig(
+    _ own: OrderedDictionary<String, JSON>, peftType type: String, base: String, task: String = "CAUSAL_LM"
+  ) -> JSON {
     var config = own
     for (key, value) in [
       ("auto_mapping", JSON.null), ("base_model_name_or_path", .string(base)), ("inference_mode", true),
-      ("peft_type", .string(type)), ("revision", .null), ("task_type", "CAUSAL_LM"),
+      ("peft_type", .string(type)), ("revision", .null), ("task_type", .string(task)),
     ] { config[key] = value }
     config.sort { $0.key < $1.key }
     return .object(config)
   }
 
-  /// Installs the adapter of a folder and makes it the only one at work.
+  /// Installs the adapter of a folder and makes it the only one at work. A model without a score head gets one where the folder has it.
   ///
+  /// - Parameters:
+  ///   - folder: where it lies.
+  ///   - set: the model's adapters.
+  ///   - name: what it is called among them; without a dot.
+  ///   - scores: give it a copy of the model's score head where the folder has none.
   /// - Throws: ``TunerError`` that names every key that is missing, superfluous or misshapen; the model is as before then.
   @discardableResult
-  public static func load(_ folder: URL, into set: AdapterSet, named name: String = "default") throws -> Adapter {
+  public static func load(
+    _ folder: URL, into set: AdapterSet, named name: String = "default", scores: Bool = false
+  ) throws -> Adapter {
     let method = try configuration(folder)
     // A folder without weights is refused before the model is touched.
     _ = try weights(folder)
     if method.files == .adapterHub { try AdapterHubFolder.refuseOtherHead(folder, of: set.model) }
-    let adapter = try set.add(method, named: name, strict: false)
+    let (before, head) = (set.model.score, try scoreHead(folder))
+    if let head, before == nil { try set.model.setScoreHead(head, deviation: 0) }
     do {
-      try restore(adapter, from: folder)
+      // One that is new keeps the numbers of the model's; a folder that holds none has none to fill.
+      let adapter = try set.add(method, named: name, strict: false, scores: head != nil)
+      do { try restore(adapter, from: folder) } catch {
+        try set.remove(name)
+        throw error
+      }
+      return scores ? try set.addScoreHead(to: adapter) : adapter
     } catch {
-      try set.remove(name)
+      set.model.score = before
       throw error
     }
-    return adapter
   }
 
   /// Overwrites what an installed adapter owns with the tensors of a folder.

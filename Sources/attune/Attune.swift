@@ -22,7 +22,7 @@ struct Attune: ParsableCommand {
     groupedSubcommands: [
       CommandGroup(
         name: "Tuning", subcommands: [Tune.self, QuickstartCommand.self, Merge.self, AdaptersCommand.self, DeltaCommand.self]),
-      CommandGroup(name: "Using", subcommands: [Generate.self, Chat.self, Score.self, Tokenize.self]),
+      CommandGroup(name: "Using", subcommands: [Generate.self, Chat.self, Score.self, RewardCommand.self, Tokenize.self]),
       CommandGroup(
         name: "Preparing", subcommands: [DataCommand.self, ModelsCommand.self, Quantize.self, Doctor.self, Bench.self]),
     ])

@@ -153,9 +153,5 @@ import Text
         "its rows have question, answer"))
     #expect(
       complaint { _ = try scratch.load("a.jsonl", "{\"text\":\"a\"}", format: "alpacca") }.contains("auto, messages, sharegpt"))
-    let scored = #"{"conversations":[{"from":"human","value":"q"}],"kto_tag":true}"#
-    #expect(complaint { _ = try scratch.load("a.jsonl", scored) }.contains("is not known"))
-    let judged = #"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"label":false}"#
-    #expect(complaint { _ = try scratch.load("a.jsonl", judged) }.contains("its rows have messages, label"))
   }
 }

@@ -183,7 +183,7 @@ import Text
       }
       builder.add(family, bytes)
     }
-    #expect(CacheKey.codeVersion == 2)
-    #expect(builder.key.name == "da18f2779688460fb36a9bf542cf964cab29ca1d85c1a13bf454d6d52c257b2b")
+    #expect(CacheKey.codeVersion == 3)
+    #expect(builder.key.name == "5601144f3d2d6e863f685ccebd5e678f03b6b65655bd6d6a99ee81c65dbc9c75")
   }
 }

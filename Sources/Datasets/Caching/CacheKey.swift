@@ -6,7 +6,7 @@ import Foundation
 public struct CacheKey: Sendable, Hashable {
   /// Raise it whenever the same data, tokenizer, template and settings come to give other tokens, masks, order or reports, or the
   /// bytes of an entry get another form. What older versions wrote is then never read again.
-  public static let codeVersion = 2
+  public static let codeVersion = 3
 
   /// The digest, 32 bytes.
   public let digest: [UInt8]

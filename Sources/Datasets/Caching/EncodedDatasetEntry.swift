@@ -3,7 +3,7 @@ import Foundation
 /// Encoded data sets as the bytes of a cache entry, and back.
 ///
 /// An entry is the letters ATTUNETC, the 32 bytes of its key, the data sets, and 32 bytes of `BlockDigest` over all that precedes
-/// them. Numbers are little-endian. A data set is its weights, its report as JSON, the names of its files, a row of 36 bytes a
+/// them. Numbers are little-endian. A data set is its weights, its report as JSON, the names of its files, a row of 44 bytes a
 /// sample, the spans of learnt tokens (first token and length, 4 bytes each), and the ids, in 2 bytes each where all of them fit.
 public enum EncodedDatasetEntry {
   private static let magic = Array("ATTUNETC".utf8)
@@ -44,7 +44,7 @@ public enum EncodedDatasetEntry {
 
 /// What is stored of a sample beside its tokens.
 private struct SampleRow {
-  static let size = 36
+  static let size = 44
 
   var tokens: UInt32
   var spans: UInt32
@@ -53,6 +53,11 @@ private struct SampleRow {
   var rank: UInt32
   var line: UInt64
   var index: UInt64
+  /// The bits of the grade; those of `noGrade` where there is none.
+  var grade: UInt64
+
+  /// Not a number.
+  static let noGrade = Double.nan.bitPattern
 }
 
 /// Gathers bytes and passes them on in large pieces.
@@ -114,6 +119,7 @@ private struct EntryWriter {
       try put(UInt32(sample.rank))
       try put(UInt64(sample.location.line))
       try put(UInt64(sample.index))
+      try put(sample.grade?.bitPattern ?? SampleRow.noGrade)
     }
     for span in spans.joined() {
       try put(UInt32(span.lowerBound))
@@ -210,9 +216,10 @@ private struct EntryReader {
   private mutating func row() -> SampleRow? {
     guard let tokens = number(UInt32.self), let spans = number(UInt32.self), let file = number(UInt32.self),
       let source = number(UInt32.self), let rank = number(UInt32.self), let line = number(UInt64.self),
-      let index = number(UInt64.self)
+      let index = number(UInt64.self), let grade = number(UInt64.self)
     else { return nil }
-    return SampleRow(tokens: tokens, spans: spans, file: file, source: source, rank: rank, line: line, index: index)
+    return SampleRow(
+      tokens: tokens, spans: spans, file: file, source: source, rank: rank, line: line, index: index, grade: grade)
   }
 
   private mutating func samples(_ rows: [SampleRow], files: [String], sources: Int) -> [EncodedSample]? {
@@ -234,10 +241,12 @@ private struct EntryReader {
         let index = Int(exactly: row.index),
         let trained = tokens.mask(count: Int(row.tokens), spans: place.span..<place.span + Int(row.spans))
       else { return nil }
-      return EncodedSample(
+      var sample = EncodedSample(
         ids: tokens.ids(place.token..<place.token + Int(row.tokens)), trained: trained,
         location: SourceLocation(file: files[Int(row.file)], line: line), index: index, source: Int(row.source),
         rank: Int(row.rank))
+      sample.grade = row.grade == SampleRow.noGrade ? nil : Double(bitPattern: row.grade)
+      return sample
     }
     let whole = samples.compactMap { $0 }
     return whole.count == samples.count ? whole : nil

@@ -12,6 +12,8 @@ public struct EncodedSample: Sendable, Hashable {
   public var source: Int
   /// The place among answers to one prompt, from 0, the best: those that belong together follow one another.
   public var rank: Int
+  /// What the data say of the answer in a number: answers to one prompt are apart by so much; nil where they say nothing.
+  public var grade: Double?
   /// ln p of the learnt tokens by the model that an objective measures against; nil where none was asked.
   public var reference: Double?
 

@@ -48,6 +48,11 @@ public struct SampleEncoder: Sendable {
     prefix = Array(whole.prefix(whole.indices.first { whole[$0...].starts(with: plain) } ?? 0))
   }
 
+  /// All tokens of a sample, of two answers with the better one; nothing is cut.
+  ///
+  /// - Throws: ``RowProblem`` where the template, the tokenizer or the mask policy cannot deal with the sample.
+  public func ids(of sample: Sample) throws(RowProblem) -> [Int32] { try tokens(of: sample).ids }
+
   /// The tokens of a sample with their mask, before anything is cut.
   ///
   /// - Throws: ``RowProblem`` where the template, the tokenizer or the mask policy cannot deal with the sample.

@@ -63,13 +63,15 @@ extension SampleEncoder {
     }
     var (better, worse) = (sample, sample)
     (better.content, worse.content) = (chosen, rejected)
+    (better.grades, worse.grades) = (Array(sample.grades.prefix(1)), Array(sample.grades.dropFirst()))
     return try fitOne(better, index: index).paired(with: try fitOne(worse, index: index))
   }
 
   private func fitOne(_ sample: Sample, index: Int) throws(RowProblem) -> FittedSample {
     let tokens = try tokens(of: sample)
-    let whole = EncodedSample(
+    var whole = EncodedSample(
       ids: tokens.ids, trained: tokens.trained, location: sample.location, index: index, source: sample.source)
+    whole.grade = sample.grades.first
     let limit = settings.maxLength ?? Int.max
     var fitted = FittedSample(
       tokenCount: whole.ids.count, targetCount: whole.targetCount, isLong: whole.ids.count > limit,

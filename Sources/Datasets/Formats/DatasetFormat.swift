@@ -10,16 +10,19 @@ public struct DatasetFormat: Sendable {
   public let required: Set<String>
   /// Fields that tell of another format although `required` is there.
   public let excluded: Set<String>
+  /// Fields of which a row fills one at least; empty where `required` says all.
+  public let oneOf: Set<String>
   private let sample: @Sendable (Row) throws(RowProblem) -> Sample
 
   init(
-    name: String, layout: String, required: Set<String>, excluded: Set<String> = [],
+    name: String, layout: String, required: Set<String>, excluded: Set<String> = [], oneOf: Set<String> = [],
     sample: @escaping @Sendable (Row) throws(RowProblem) -> Sample
   ) {
     self.name = name
     self.layout = layout
     self.required = required
     self.excluded = excluded
+    self.oneOf = oneOf
     self.sample = sample
   }
 
@@ -36,6 +39,6 @@ public struct DatasetFormat: Sendable {
 
   /// True for the filled keys of a row in this format.
   public func recognises(_ keys: Set<String>) -> Bool {
-    required.isSubset(of: keys) && excluded.isDisjoint(with: keys)
+    required.isSubset(of: keys) && excluded.isDisjoint(with: keys) && (oneOf.isEmpty || !oneOf.isDisjoint(with: keys))
   }
 }

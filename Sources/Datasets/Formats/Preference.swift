@@ -7,7 +7,7 @@ extension DatasetFormat {
   public static let preference = DatasetFormat(
     name: "preference",
     layout:
-      "chosen, rejected as texts or as lists of messages, and maybe prompt, tools; or those with conversations, or instruction",
+      "chosen, rejected as texts or as lists of messages, and maybe prompt, margin, tools; or those with conversations, or instruction",
     required: ["chosen", "rejected"]
   ) { row throws(RowProblem) in
     let (chosen, rejected): (Sample.Content, Sample.Content)
@@ -22,8 +22,10 @@ extension DatasetFormat {
     } else {
       (chosen, rejected) = try pair(row)
     }
-    return Sample(
+    var sample = Sample(
       .preference(chosen: chosen, rejected: rejected), tools: try ToolReader(row: row).tools(), location: row.location)
+    if let margin = try row.optionalNumber("margin") { sample.grades = [margin, 0] }
+    return sample
   }
 
   private static func pair(_ row: Row) throws(RowProblem) -> (chosen: Sample.Content, rejected: Sample.Content) {

@@ -21,6 +21,8 @@ public struct Batch: Sendable, Hashable {
   public var sources: [Int]
   /// The place of each segment among the answers to one prompt, from 0; those that belong together follow one another, [S].
   public var ranks: [Int]
+  /// What the data say of each segment in a number, [S]; nil where they say nothing.
+  public var grades: [Double?]
   /// ln p of the learnt tokens of each segment by the model that an objective measures against, [S]; nil where none was asked.
   public var references: [Double?]
 
@@ -34,7 +36,24 @@ public struct Batch: Sendable, Hashable {
     samples = indices
     sources = chosen.map(\.source)
     ranks = chosen.map(\.rank)
+    grades = chosen.map(\.grade)
     references = chosen.map(\.reference)
+  }
+
+  /// A row of some of its segments, in that order.
+  public func segments(_ places: [Int]) -> Batch {
+    var starts = [0]
+    for length in segmentLengths { starts.append(starts[starts.count - 1] + length) }
+    let ranges = places.map { starts[$0]..<starts[$0 + 1] }
+    var part = self
+    part.tokens = ranges.flatMap { tokens[$0] }
+    part.labels = ranges.flatMap { labels[$0] }
+    part.positions = ranges.flatMap { positions[$0] }
+    part.segmentLengths = places.map { segmentLengths[$0] }
+    (part.samples, part.sources) = (places.map { samples[$0] }, places.map { sources[$0] })
+    (part.ranks, part.grades) = (places.map { ranks[$0] }, places.map { grades[$0] })
+    part.references = places.map { references[$0] }
+    return part
   }
 
   /// T.

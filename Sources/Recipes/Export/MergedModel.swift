@@ -95,7 +95,9 @@ public struct MergedModel {
   /// The model after merging, and the scores it has to give.
   private func merged(_ options: ModelOptions, say: (String) -> Void) throws -> (scores: [Float], weights: ModelWeights) {
     let weights = try ModelWeights(source, options: options)
-    try weights.load(weighted: adapters, anyBase: anyBase)
+    try weights.load(weighted: adapters, anyBase: anyBase, scores: true)
+    // What scores texts needs no other head in its folder.
+    if weights.model.score != nil { weights.model.head = AbsentHead(weights.model.shape.hiddenSize) }
     let expected = try scores(weights.model)
     say(adapters.isEmpty ? "no adapters to merge" : "merging \(weights.adapters.active.joined(separator: ", "))")
     try weights.adapters.mergeAndUnload()
@@ -108,7 +110,7 @@ public struct MergedModel {
     options.quantization = nil
     let weights = try ModelWeights(folder, options: options)
     let actual = try scores(weights.model)
-    let width = weights.model.shape.vocabularySize
+    let width = weights.model.scoreHeadShape?.labels ?? weights.model.shape.vocabularySize
     var (difference, largest, same) = (0.0, 0.0, 0)
     for start in stride(from: 0, to: expected.count, by: width) {
       var best = (expected: start, actual: start)
@@ -127,12 +129,14 @@ public struct MergedModel {
       maxDifference: difference, maxScore: largest, sameBest: Double(same) / Double(max(1, expected.count / width)))
   }
 
-  /// The scores [S, V] of a fixed row of tokens that reaches over the whole vocabulary.
+  /// The scores [S, V], or [S, labels], of a fixed row of tokens that reaches over the whole vocabulary.
   private func scores(_ model: any CausalLM) throws -> [Float] {
     let shape = model.shape
     let row = (0..<min(32, shape.contextLength)).map { Int32(truncatingIfNeeded: ($0 * 7919 + 13) % shape.vocabularySize) }
     return try model.inference {
-      try model.logits(ModelInput(rows: [row], device: model.device)).to(.float32).array(Float.self)
+      let hidden = try model.hidden(ModelInput(rows: [row], device: model.device))
+      guard model.predictsTokens else { return try model.scores(hidden.squeezed(0)).array(Float.self) }
+      return try model.head.forward(hidden).to(.float32).array(Float.self)
     }
   }
 

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Models
 import NN
 import OrderedCollections
 import Text
@@ -51,8 +52,25 @@ struct ModelExport {
     members["dtype"] = .string(dtype.rawValue)
     // transformers before 5 reads this name.
     if members["torch_dtype"] != nil { members["torch_dtype"] = .string(dtype.rawValue) }
-    members["tie_word_embeddings"] = .bool(isTied)
+    guard let score = model.scoreHeadShape, !model.predictsTokens else {
+      members["tie_word_embeddings"] = .bool(isTied)
+      return .object(members)
+    }
+    let name = members["architectures"]?.array?.first?.string ?? ""
+    members["architectures"] = [.string(ModelConfiguration.scoringClass(score, insteadOf: name))]
+    let labels = (0..<score.labels).map { (String($0), "LABEL_\($0)") }
+    members["id2label"] = .object(OrderedDictionary(uniqueKeysWithValues: labels.map { ($0, .string($1)) }))
+    members["label2id"] = .object(OrderedDictionary(uniqueKeysWithValues: labels.map { ($1, .int(Int($0) ?? 0)) }))
+    members["num_labels"] = .int(score.labels)
+    // Without one transformers takes no batches: it looks for the last token that is none of these.
+    if members["pad_token_id"]?.int == nil { members["pad_token_id"] = paddingToken() ?? .null }
     return .object(members)
+  }
+
+  /// The id of the token that the tokenizer names for padding.
+  private func paddingToken() -> JSON? {
+    guard let text = try? TextSide(source), let name = text.tokenizer.special.pad else { return nil }
+    return text.tokenizer.id(of: name).map { .int(Int($0)) }
   }
 
   /// What tells transformers which modules are packed and how.

@@ -43,6 +43,11 @@ public final class LoadedModel {
   /// Sampling defaults of the model's files.
   public var generationConfig: JSON? { weights.files.generationConfig }
 
+  /// Refuses a model that scores texts and has no head to predict tokens with.
+  ///
+  /// - Throws: ``RecipeError`` that says what such a model is for.
+  public func refuseWithoutTokens() throws(RecipeError) { try weights.refuseWithoutTokens() }
+
   /// Installs saved adapters; the ones given last apply last, all together.
   ///
   /// - Parameters:

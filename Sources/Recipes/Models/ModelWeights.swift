@@ -98,23 +98,39 @@ public final class ModelWeights {
         + "this is \(own.fingerprint) (\(format(own))). Give the model it was trained on; --any-base uses it here all the same")
   }
 
+  /// Refuses a model that scores texts and has no head to predict tokens with.
+  ///
+  /// - Throws: ``RecipeError`` that says what such a model is for.
+  public func refuseWithoutTokens() throws(RecipeError) {
+    guard !model.predictsTokens else { return }
+    throw RecipeError(
+      "\(path) is a reward model, which scores texts and predicts no tokens: `attune reward score` uses it, and objectives that train a "
+        + "score")
+  }
+
   /// Installs saved adapters; the ones given last apply last, all together.
   ///
   /// - Parameters:
   ///   - folders: adapter folders, or folders of runs that hold one.
   ///   - anyBase: take adapters that were trained on other weights, too.
+  ///   - scores: take adapters that make the model score texts, too.
   /// - Throws: ``RecipeError`` where a folder holds no adapter or one that does not fit; `CheckpointError` for damaged files.
-  public func load(adapters folders: [String], anyBase: Bool = false) throws {
-    try load(weighted: folders.map { WeightedAdapter($0) }, anyBase: anyBase)
+  public func load(adapters folders: [String], anyBase: Bool = false, scores: Bool = false) throws {
+    try load(weighted: folders.map { WeightedAdapter($0) }, anyBase: anyBase, scores: scores)
   }
 
   /// The same with a weight for each.
   ///
   /// - Throws: besides, `TunerError` for an adapter that cannot have its weight.
-  public func load(weighted sources: [WeightedAdapter], anyBase: Bool = false) throws {
+  public func load(weighted sources: [WeightedAdapter], anyBase: Bool = false, scores: Bool = false) throws {
     var uses: [AdapterUse] = []
     for source in sources {
       let url = try Self.adapterFolder(source.folder)
+      if !scores, try AdapterFolder.scoreHead(url) != nil {
+        throw RecipeError(
+          "the adapter \(url.path) is a reward model's, which scores texts and predicts no tokens: `attune reward score` uses it, and "
+            + "`attune merge`")
+      }
       if !anyBase { try refuseOtherBase(ofAdapterIn: url) }
       let base = AdapterPlaces.name(of: url).replacing(".", with: "_")
       let name = uses.contains { $0.name == base } ? "\(base)_\(uses.count)" : base

@@ -3,6 +3,18 @@ import Objectives
 import Training
 import Tuners
 
+extension RunData {
+  /// The data as an objective takes them.
+  func prepared(for objective: any Objective, batchSize: Int, limit: Int) -> RunData {
+    func prepared(_ dataset: EncodedDataset) -> EncodedDataset {
+      var dataset = dataset
+      dataset.samples = objective.prepared(dataset.samples, batchSize: batchSize, limit: limit)
+      return dataset
+    }
+    return RunData(training: prepared(training), evaluation: evaluation.map(prepared), cacheUse: cacheUse)
+  }
+}
+
 /// What a run's objective measures against: the model as it is before the first step.
 struct RunReference {
   let model: LoadedModel
@@ -41,7 +53,8 @@ extension Objective {
   /// - Throws: ``RecipeError`` that says what it learns from and what the data are.
   func check(_ data: RunData) throws(RecipeError) {
     for samples in [data.training.samples, data.evaluation?.samples ?? []] {
-      let found: LearningMaterial = samples.contains { $0.rank > 0 } ? .pairs : .texts
+      let found: LearningMaterial =
+        samples.contains { $0.rank > 0 } ? .pairs : samples.contains { $0.grade != nil } ? .labelled : .texts
       guard samples.isEmpty || found == learnsFrom else {
         throw RecipeError("objective: “\(name)” learns from \(learnsFrom.words), and the data are \(found.words)")
       }

@@ -59,6 +59,9 @@ public final class TuneRun {
   /// Where the adapter is written at the end, or the model where its own weights are tuned.
   public var resultFolder: URL { output.appending(path: tunesModel ? "model" : "adapter") }
 
+  /// Whether the objective trains a head that scores texts.
+  private var trainsScores: Bool { recipe.objective.objective.scoreHead != nil }
+
   /// Whether the model's own weights are tuned.
   public var tunesModel: Bool { recipe.method.initFrom == nil && recipe.method.settings.files == .model }
 
@@ -103,8 +106,11 @@ public final class TuneRun {
     let model = try loaded ?? LoadedModel(recipe.model, options: recipe.train.model, store: store)
     if let vocabulary { try model.weights.grow(vocabulary) }
     try RandomState.seed(recipe.train.options.seed)
+    try prepareHead(of: model)
     let adapter = try install(in: model)
     try checkRoom(for: data, in: model.model)
+    let room = min(recipe.data.encoding.maxLength ?? .max, model.model.tokenLimit)
+    data = data.prepared(for: objective, batchSize: recipe.train.batchSize, limit: room)
     if objective.needsReference {
       let reference = RunReference(
         model: model, adapter: adapter, startsSaved: recipe.method.initFrom != nil, shouldStop: shouldStop)
@@ -166,6 +172,20 @@ public final class TuneRun {
     _ = try export.write(model.model, to: resultFolder)
   }
 
+  /// Gives the model the head that the objective trains, in the place of the one that predicts tokens; the model's own where it fits.
+  private func prepareHead(of model: LoadedModel) throws {
+    guard let wanted = recipe.objective.objective.scoreHead else { return try model.refuseWithoutTokens() }
+    let net = model.model
+    if let own = net.scoreHeadShape, own != wanted {
+      throw RecipeError(
+        "\(model.path) gives \(counted(own.labels, "score")), and “\(recipe.objective.objective.name)” trains \(wanted.labels): start from "
+          + "a model that predicts tokens")
+    }
+    let range = model.weights.files.config["initializer_range"]?.double
+    if net.score == nil { try net.setScoreHead(wanted, deviation: range ?? 0.02) }
+    net.head = AbsentHead(net.shape.hiddenSize)
+  }
+
   /// Installs what is tuned, behind the adapters that it stands on.
   private func install(in model: LoadedModel) throws -> Adapter {
     if tunesModel, model.model.projections().contains(where: { $0.slot.value is QuantizedLinear }) {
@@ -187,11 +207,16 @@ public final class TuneRun {
       if let tokens = model.weights.vocabulary?.tokens {
         try method.train(newTokens: tokens, hasOwnHead: !model.model.isTied)
       }
-      return try model.adapters.add(method)
+      return try model.adapters.add(method, scores: trainsScores)
     }
     let url = URL(filePath: folder)
     if !anyBase { try model.weights.refuseOtherBase(ofAdapterIn: url) }
-    return try AdapterFolder.load(url, into: model.adapters)
+    guard try trainsScores || AdapterFolder.scoreHead(url) == nil else {
+      throw RecipeError(
+        "method.init_from: \(folder) is a reward model's adapter, and “\(recipe.objective.objective.name)” trains one that predicts tokens"
+      )
+    }
+    return try AdapterFolder.load(url, into: model.adapters, scores: trainsScores)
   }
 
   /// Refuses samples that the context has no room for beside the virtual tokens before them.

@@ -19,6 +19,10 @@ public struct ObjectiveRecipe: Sendable {
     switch objective {
     case is DirectPreference: objective = DirectPreference(try Self.preference(node))
     case let free as ReferenceFreePreference: objective = try Self.referenceFree(free, node)
+    case let kto as KTO: objective = try Self.kto(kto, node)
+    case var reward as RewardModeling:
+      reward.centerRewardsCoefficient = try node.double("center_rewards_coefficient", in: 0...1e6)
+      objective = reward
     default: break
     }
     try node.finish()
@@ -76,6 +80,15 @@ public struct ObjectiveRecipe: Sendable {
     return objective
   }
 
+  private static func kto(_ start: KTO, _ node: RecipeNode) throws(RecipeError) -> KTO {
+    var objective = start
+    objective.beta = try node.double("beta", in: 1e-6...1e6) ?? objective.beta
+    objective.loss = try node.choice("loss_type", KTO.Loss.allCases.map { ($0.rawValue, $0) }) ?? objective.loss
+    objective.desirableWeight = try node.double("desirable_weight", in: 0...1e6) ?? objective.desirableWeight
+    objective.undesirableWeight = try node.double("undesirable_weight", in: 0...1e6) ?? objective.undesirableWeight
+    return objective
+  }
+
   /// The objective as a recipe gives it.
   var yaml: String {
     let pairs = [("type", objective.name)] + settings
@@ -93,6 +106,15 @@ public struct ObjectiveRecipe: Sendable {
         }
       return [("beta", number(free.beta))] + own
         + (free.kind == .orpo ? [] : [("label_smoothing", number(free.labelSmoothing))])
+    }
+    if let kto = objective as? KTO {
+      return [
+        ("beta", number(kto.beta)), ("loss_type", kto.loss.rawValue), ("desirable_weight", number(kto.desirableWeight)),
+        ("undesirable_weight", number(kto.undesirableWeight)),
+      ]
+    }
+    if let center = (objective as? RewardModeling)?.centerRewardsCoefficient {
+      return [("center_rewards_coefficient", number(center))]
     }
     guard let dpo = (objective as? DirectPreference)?.settings else { return [] }
     let divergence: [(String, String)] =

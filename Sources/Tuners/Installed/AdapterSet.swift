@@ -29,9 +29,12 @@ public final class AdapterSet {
   ///   - method: what is installed.
   ///   - name: what it is called among the adapters of the model; without a dot.
   ///   - strict: refuse a name in `target_modules` that matches nothing even if others match.
+  ///   - scores: give the adapter a copy of the head that scores texts, to train it.
   /// - Throws: ``TunerError`` where the name is taken or the method cannot be installed; the model is as before then.
   @discardableResult
-  public func add(_ method: any TuningMethod, named name: String = "default", strict: Bool = true) throws -> Adapter {
+  public func add(
+    _ method: any TuningMethod, named name: String = "default", strict: Bool = true, scores: Bool = false
+  ) throws -> Adapter {
     guard self[name] == nil else { throw TunerError("there is an adapter “\(name)” already; give this one another name") }
     try refuseWhileMerged()
     guard !name.isEmpty, !name.contains(".") else {
@@ -41,7 +44,8 @@ public final class AdapterSet {
     // Biases and whole modules are copied from the base, not from another adapter's own.
     try activate(uses: [])
     do {
-      let adapter = try method.install(in: model, named: name, strict: strict)
+      var adapter = try method.install(in: model, named: name, strict: strict)
+      if scores { adapter = try adapter.withScoreHead(of: model) }
       adapters.append(adapter)
       try activate([name])
       return adapter

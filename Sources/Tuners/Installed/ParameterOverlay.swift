@@ -25,8 +25,12 @@ final class ParameterOverlay: AdapterPart {
 
   /// The element type of the copies.
   private let dtype: DType
+  /// What stands before their paths in PEFT's files.
+  private let prefix: String
 
-  init(isPermanent: Bool = false, dtype: DType = .float32) { (self.isPermanent, self.dtype) = (isPermanent, dtype) }
+  init(isPermanent: Bool = false, dtype: DType = .float32, savedUnder prefix: String = SavedTensor.modulePrefix) {
+    (self.isPermanent, self.dtype, self.prefix) = (isPermanent, dtype, prefix)
+  }
 
   /// Adds a copy of the parameter in `slots`, to be saved under `path`.
   func add(_ path: String, _ slots: ParameterSlot...) throws(TorchError) { try add(path, slots) }
@@ -55,6 +59,7 @@ final class ParameterOverlay: AdapterPart {
   }
 
   var trained: [(path: String, value: Tensor)] { entries.map { ($0.path, $0.own) } }
+  var saved: [SavedTensor] { entries.map { SavedTensor(prefix + $0.path, $0.own) } }
   var replaced: [String] { entries.map(\.path) }
 
   func activate(_ on: Bool) {

@@ -41,7 +41,7 @@ struct Score: ParsableCommand {
   }
 
   func run() throws {
-    try refuseSameFile()
+    try SameFile.refuse(input: input, output: output, for: "the scores")
     let lines = try ScoreLine.read(input)
     let url = try ModelStore.standard.resolve(model.model.name)
     // Lines of tokens need no tokenizer, and some models have none.
@@ -60,13 +60,6 @@ struct Score: ParsableCommand {
         }
       }
     }
-  }
-
-  /// Refuses to write the scores over what is scored.
-  private func refuseSameFile() throws(CommandError) {
-    let paths = [input, output].map { URL(filePath: $0).resolvingSymlinksInPath().path }
-    guard output != "-", paths[0] == paths[1] else { return }
-    throw CommandError("--output: \(output) is the input, which the scores would replace; name another file")
   }
 
   /// Refuses rows that the model cannot take, before any is scored.

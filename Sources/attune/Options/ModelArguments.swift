@@ -41,6 +41,7 @@ struct ModelArguments: ParsableArguments {
     var options = machine.options
     options.quantization = quantization
     let model = try LoadedModel(model.name, options: options)
+    try model.refuseWithoutTokens()
     try model.load(weighted: adapter, anyBase: anyBase)
     model.model.prompts.task = task
     Log.loaded(model.weights, since: start)
@@ -49,12 +50,17 @@ struct ModelArguments: ParsableArguments {
   }
 
   /// Loads weights and adapters without a tokenizer.
-  func loadWeights(_ machine: MachineArguments, quantization: Quantization? = nil) throws -> ModelWeights {
+  ///
+  /// - Parameter scores: the model is to score texts, by its own head or an adapter's, instead of predicting tokens.
+  func loadWeights(
+    _ machine: MachineArguments, quantization: Quantization? = nil, scores: Bool = false
+  ) throws -> ModelWeights {
     let start = ContinuousClock.now
     var options = machine.options
     options.quantization = quantization
     let weights = try ModelWeights(ModelStore.standard.resolve(model.name), options: options)
-    try weights.load(weighted: adapter, anyBase: anyBase)
+    if !scores { try weights.refuseWithoutTokens() }
+    try weights.load(weighted: adapter, anyBase: anyBase, scores: scores)
     weights.model.prompts.task = task
     Log.loaded(weights, since: start)
     try noteOtherBases()
