@@ -12,8 +12,8 @@ public struct Sample: Sendable, Hashable {
     case completion(prompt: String, completion: String)
     /// Running text.
     case text(String)
-    /// Two answers to one prompt, each with it, of which the first is the better one.
-    case preference(chosen: Content, rejected: Content)
+    /// Answers to one prompt, each with it, the best one first: two or more.
+    case ranking([Content])
   }
 
   /// What it holds.
@@ -24,7 +24,8 @@ public struct Sample: Sendable, Hashable {
   public var location: SourceLocation
   /// Which of the data set's sources it came from.
   public var source: Int
-  /// What the data say of its answers in numbers, one for each, or nothing: of a pair with a margin, the margin and 0.
+  /// What the data say of its answers in numbers, for each in their order, or nothing: scores, 1 or 0 for a label; of a pair with a margin
+  /// the margin alone.
   public var grades: [Double] = []
 
   /// A sample.
@@ -35,10 +36,10 @@ public struct Sample: Sendable, Hashable {
     self.source = source
   }
 
-  /// All turns, where the sample is a conversation; of two answers, with the better one.
+  /// All turns, where the sample is a conversation; of several answers, with the best one.
   public var messages: [Message]? { content.messages }
 
-  /// What the model is to answer: the last assistant's turn, the completion, or the text; of two answers the better one.
+  /// What the model is to answer: the last assistant's turn, the completion, or the text; of several answers the best one.
   public var answer: String { content.answer }
 
   /// The sample as a person reads it: a line for each turn. Equal transcripts mean equal samples.
@@ -54,7 +55,7 @@ extension Sample.Content {
     case .conversation(let messages): messages
     case .continuation(let prompt, let completion): prompt + completion
     case .completion, .text: nil
-    case .preference(let chosen, _): chosen.messages
+    case .ranking(let answers): answers.first?.messages
     }
   }
 
@@ -64,8 +65,13 @@ extension Sample.Content {
       messages.last { $0.role == "assistant" }.map(\.spoken) ?? ""
     case .completion(_, let completion): completion
     case .text(let text): text
-    case .preference(let chosen, _): chosen.answer
+    case .ranking(let answers): answers.first?.answer ?? ""
     }
+  }
+
+  /// What answers to one prompt are called: `chosen` and `rejected`, or by their places.
+  static func names(ofAnswers count: Int) -> [String] {
+    count == 2 ? ["chosen", "rejected"] : (0..<count).map { "answer \($0 + 1)" }
   }
 
   /// A line for each turn.
@@ -76,7 +82,8 @@ extension Sample.Content {
       prompt.map(\.transcript) + ["completion:"] + completion.map(\.transcript)
     case .completion(let prompt, let completion): ["prompt: " + prompt, "completion: " + completion]
     case .text(let text): ["text: " + text]
-    case .preference(let chosen, let rejected): ["chosen:"] + chosen.turns + ["rejected:"] + rejected.turns
+    case .ranking(let answers):
+      zip(Self.names(ofAnswers: answers.count), answers).flatMap { [$0 + ":"] + $1.turns }
     }
   }
 }

@@ -53,16 +53,19 @@ extension Objective {
 public enum LearningMaterial: Sendable, Hashable {
   /// Texts and answers, each for itself.
   case texts
-  /// Two answers to each prompt, the better one first.
+  /// Two or more answers to each prompt, the best one first.
   case pairs
   /// Answers that are called good or bad, each for itself.
   case labelled
+
+  /// Whether an objective that learns from this can take `found`: a pair is a good answer and a bad one.
+  public func takes(_ found: LearningMaterial) -> Bool { self == found || (self == .labelled && found == .pairs) }
 
   /// In words.
   public var words: String {
     switch self {
     case .texts: "texts and answers (messages, sharegpt, prompt-completion, alpaca, text)"
-    case .pairs: "pairs of answers (preference: chosen and rejected)"
+    case .pairs: "pairs of answers (preference: chosen and rejected; ranking)"
     case .labelled: "answers with a label (kto)"
     }
   }

@@ -183,7 +183,7 @@ import Text
       }
       builder.add(family, bytes)
     }
-    #expect(CacheKey.codeVersion == 3)
-    #expect(builder.key.name == "5601144f3d2d6e863f685ccebd5e678f03b6b65655bd6d6a99ee81c65dbc9c75")
+    #expect(CacheKey.codeVersion == 4)
+    #expect(builder.key.name == "fa0489f10a137ef50801bcf45190991157e377dd138a4206118e696d67fea531")
   }
 }

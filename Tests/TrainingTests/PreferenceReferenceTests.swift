@@ -129,4 +129,38 @@ import Tuners
     let (whole, gathered) = (try losses(batchSize: 6, accumulating: 1), try losses(batchSize: 2, accumulating: 3))
     #expect(whole.count == 3 && zip(whole, gathered).allSatisfy { abs($0 - $1) < 1e-5 })
   }
+
+  /// A list of answers has the loss of all its pairs, each of which would take two passes of its own.
+  @Test func aRankingIsAllItsPairs() throws {
+    let model = try TinyModels.load("llama-tied")
+    func sample(_ answer: [Int32], rank: Int, grade: Double?) -> EncodedSample {
+      var sample = EncodedSample(
+        ids: [5, 6] + answer, trained: [false, false] + answer.map { _ in true }, location: SourceLocation(file: "x", line: 1),
+        index: 0, rank: rank)
+      (sample.grade, sample.reference) = (grade, -3 - Double(answer[0]))
+      return sample
+    }
+    let (answers, scores) = ([[7, 8], [9], [10, 11, 12], [13]] as [[Int32]], [4, 2.5, 1, 1])
+    for grades in [nil, scores] {
+      let list = answers.indices.map { sample(answers[$0], rank: $0, grade: grades?[$0]) }
+      var pairs: [EncodedSample] = []
+      for worse in answers.indices {
+        for better in 0..<worse where grades == nil || scores[better] != scores[worse] {
+          let margin = grades.map { $0[better] - $0[worse] }
+          pairs += [sample(answers[better], rank: 0, grade: margin), sample(answers[worse], rank: 1, grade: nil)]
+        }
+      }
+      try model.setScoreHead(.reward, deviation: 1)
+      for objective in [DirectPreference(), ReferenceFreePreference(.simpo), ReferenceFreePreference(.cpo), RewardModeling()]
+        as [any Objective]
+      {
+        let (whole, apart) = (Batch(Array(list.indices), of: list), Batch(Array(pairs.indices), of: pairs))
+        #expect(objective.count(whole) == (grades == nil ? 6 : 5) && objective.count(apart) == objective.count(whole))
+        let losses = try withoutGradients { () throws in
+          (try objective.lossSum(whole, model: model).item(), try objective.lossSum(apart, model: model).item())
+        }
+        #expect(abs(losses.0 - losses.1) < 1e-4 * abs(losses.1), "\(objective.name)")
+      }
+    }
+  }
 }

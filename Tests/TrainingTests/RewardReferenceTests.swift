@@ -24,7 +24,7 @@ import Tuners
         var sample = EncodedSample(
           ids: ids, trained: ids.map { _ in true }, location: SourceLocation(file: "runs.json", line: index + 1), index: index,
           rank: rank)
-        if margins { sample.grade = rank == 0 ? pair["margin"]?.double : 0 }
+        if margins, rank == 0 { sample.grade = pair["margin"]?.double }
         return sample
       }
     }

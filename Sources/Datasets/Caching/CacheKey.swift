@@ -6,7 +6,7 @@ import Foundation
 public struct CacheKey: Sendable, Hashable {
   /// Raise it whenever the same data, tokenizer, template and settings come to give other tokens, masks, order or reports, or the
   /// bytes of an entry get another form. What older versions wrote is then never read again.
-  public static let codeVersion = 3
+  public static let codeVersion = 4
 
   /// The digest, 32 bytes.
   public let digest: [UInt8]
@@ -69,6 +69,14 @@ public struct CacheKey: Sendable, Hashable {
       rest.stopTokens = nil
       try add(name, json: rest)
       add("stops", settings.stopTokens.map { $0.sorted().flatMap { LittleEndian.bytes($0) } } ?? Array("none".utf8))
+    }
+
+    /// Adds samples: ids, masks and ranks.
+    public mutating func add(_ name: String, samples: [EncodedSample]) {
+      add(name, samples.count)
+      add("lengths", contents: samples.flatMap { LittleEndian.bytes(Int64($0.ids.count)) + LittleEndian.bytes(Int64($0.rank)) })
+      add("ids", contents: samples.flatMap { $0.ids.flatMap { LittleEndian.bytes($0) } })
+      add("learnt", contents: samples.flatMap { $0.trained.map { $0 ? 1 : 0 } })
     }
 
     /// Adds large contents by their digest.

@@ -3,7 +3,7 @@ import Foundation
 /// Encoded data sets as the bytes of a cache entry, and back.
 ///
 /// An entry is the letters ATTUNETC, the 32 bytes of its key, the data sets, and 32 bytes of `BlockDigest` over all that precedes
-/// them. Numbers are little-endian. A data set is its weights, its report as JSON, the names of its files, a row of 44 bytes a
+/// them. Numbers are little-endian. A data set is its weights, its report as JSON, the names of its files, a row of 52 bytes a
 /// sample, the spans of learnt tokens (first token and length, 4 bytes each), and the ids, in 2 bytes each where all of them fit.
 public enum EncodedDatasetEntry {
   private static let magic = Array("ATTUNETC".utf8)
@@ -44,7 +44,7 @@ public enum EncodedDatasetEntry {
 
 /// What is stored of a sample beside its tokens.
 private struct SampleRow {
-  static let size = 44
+  static let size = 52
 
   var tokens: UInt32
   var spans: UInt32
@@ -53,11 +53,16 @@ private struct SampleRow {
   var rank: UInt32
   var line: UInt64
   var index: UInt64
-  /// The bits of the grade; those of `noGrade` where there is none.
+  /// The bits of grade and reference; those of `none` where there is none.
   var grade: UInt64
+  var reference: UInt64
 
   /// Not a number.
-  static let noGrade = Double.nan.bitPattern
+  private static let none = Double.nan.bitPattern
+
+  /// The bits of a number that may not be there, and back.
+  static func bits(_ number: Double?) -> UInt64 { number?.bitPattern ?? none }
+  static func number(_ bits: UInt64) -> Double? { bits == none ? nil : Double(bitPattern: bits) }
 }
 
 /// Gathers bytes and passes them on in large pieces.
@@ -119,7 +124,8 @@ private struct EntryWriter {
       try put(UInt32(sample.rank))
       try put(UInt64(sample.location.line))
       try put(UInt64(sample.index))
-      try put(sample.grade?.bitPattern ?? SampleRow.noGrade)
+      try put(SampleRow.bits(sample.grade))
+      try put(SampleRow.bits(sample.reference))
     }
     for span in spans.joined() {
       try put(UInt32(span.lowerBound))
@@ -216,10 +222,11 @@ private struct EntryReader {
   private mutating func row() -> SampleRow? {
     guard let tokens = number(UInt32.self), let spans = number(UInt32.self), let file = number(UInt32.self),
       let source = number(UInt32.self), let rank = number(UInt32.self), let line = number(UInt64.self),
-      let index = number(UInt64.self), let grade = number(UInt64.self)
+      let index = number(UInt64.self), let grade = number(UInt64.self), let reference = number(UInt64.self)
     else { return nil }
     return SampleRow(
-      tokens: tokens, spans: spans, file: file, source: source, rank: rank, line: line, index: index, grade: grade)
+      tokens: tokens, spans: spans, file: file, source: source, rank: rank, line: line, index: index, grade: grade,
+      reference: reference)
   }
 
   private mutating func samples(_ rows: [SampleRow], files: [String], sources: Int) -> [EncodedSample]? {
@@ -245,7 +252,7 @@ private struct EntryReader {
         ids: tokens.ids(place.token..<place.token + Int(row.tokens)), trained: trained,
         location: SourceLocation(file: files[Int(row.file)], line: line), index: index, source: Int(row.source),
         rank: Int(row.rank))
-      sample.grade = row.grade == SampleRow.noGrade ? nil : Double(bitPattern: row.grade)
+      (sample.grade, sample.reference) = (SampleRow.number(row.grade), SampleRow.number(row.reference))
       return sample
     }
     let whole = samples.compactMap { $0 }

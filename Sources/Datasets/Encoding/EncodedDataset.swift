@@ -130,7 +130,7 @@ private struct EncodingAudit {
     switch sample.content {
     case .text: false
     case .completion: settings.appendsEndOfText
-    case .conversation, .continuation, .preference: true
+    case .conversation, .continuation, .ranking: true
     }
   }
 

@@ -48,7 +48,7 @@ public struct SampleEncoder: Sendable {
     prefix = Array(whole.prefix(whole.indices.first { whole[$0...].starts(with: plain) } ?? 0))
   }
 
-  /// All tokens of a sample, of two answers with the better one; nothing is cut.
+  /// All tokens of a sample, of several answers with the best one; nothing is cut.
   ///
   /// - Throws: ``RowProblem`` where the template, the tokenizer or the mask policy cannot deal with the sample.
   public func ids(of sample: Sample) throws(RowProblem) -> [Int32] { try tokens(of: sample).ids }
@@ -70,10 +70,10 @@ public struct SampleEncoder: Sendable {
       return try tokens(of: messages, learntFrom: 0, sample: sample)
     case .continuation(let prompt, let completion):
       return try tokens(of: prompt + completion, learntFrom: prompt.count, sample: sample)
-    case .preference(let chosen, _):
-      var better = sample
-      better.content = chosen
-      return try tokens(of: better)
+    case .ranking(let answers):
+      var best = sample
+      best.content = answers.first ?? .text("")
+      return try tokens(of: best)
     }
   }
 

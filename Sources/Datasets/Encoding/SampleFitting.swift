@@ -28,8 +28,8 @@ struct FittedSample: Sendable {
   /// A token that ends an answer is among the targets.
   var learnsEnd: Bool
 
-  /// This and a worse answer to the same prompt; nothing is left of either where one of them is lost.
-  func paired(with worse: FittedSample) -> FittedSample {
+  /// This and a worse answer to the same prompt, of that rank; nothing is left of any where one of them is lost.
+  func joined(with worse: FittedSample, rank: Int) -> FittedSample {
     var both = self
     both.tokenCount += worse.tokenCount
     both.targetCount += worse.targetCount
@@ -37,7 +37,7 @@ struct FittedSample: Sendable {
     both.isSplitAtBorder = isSplitAtBorder || worse.isSplitAtBorder
     both.hasDoubledBOS = hasDoubledBOS || worse.hasDoubledBOS
     both.fate = pieces.isEmpty ? fate : worse.fate
-    both.pieces = pieces.isEmpty || worse.pieces.isEmpty ? [] : pieces + worse.pieces.map { $0.ranked(1) }
+    both.pieces = pieces.isEmpty || worse.pieces.isEmpty ? [] : pieces + worse.pieces.map { $0.ranked(rank) }
     both.lostTokens = both.tokenCount - both.pieces.reduce(0) { $0 + $1.ids.count }
     return both
   }
@@ -53,18 +53,24 @@ extension EncodedSample {
 }
 
 extension SampleEncoder {
-  /// The sample as tokens, cut to the limit, without pieces that have no target. Of two answers, one sample each.
+  /// The sample as tokens, cut to the limit, without pieces that have no target. Of several answers, one sample each.
   func fit(_ sample: Sample, index: Int) throws(RowProblem) -> FittedSample {
-    guard case .preference(let chosen, let rejected) = sample.content else { return try fitOne(sample, index: index) }
+    guard case .ranking(let answers) = sample.content else { return try fitOne(sample, index: index) }
     guard settings.truncation != .split else {
       throw RowProblem(
         sample.location, "is a pair of answers, which the truncation “split” would tear apart",
         cure: "Choose drop, keep-start or keep-end")
     }
-    var (better, worse) = (sample, sample)
-    (better.content, worse.content) = (chosen, rejected)
-    (better.grades, worse.grades) = (Array(sample.grades.prefix(1)), Array(sample.grades.dropFirst()))
-    return try fitOne(better, index: index).paired(with: try fitOne(worse, index: index))
+    var all: FittedSample?
+    for (rank, answer) in answers.enumerated() {
+      var one = sample
+      one.content = answer
+      one.grades = sample.grades.indices.contains(rank) ? [sample.grades[rank]] : []
+      let fitted = try fitOne(one, index: index)
+      all = all?.joined(with: fitted, rank: rank) ?? fitted
+    }
+    guard let all else { return try fitOne(sample, index: index) }
+    return all
   }
 
   private func fitOne(_ sample: Sample, index: Int) throws(RowProblem) -> FittedSample {

@@ -23,8 +23,8 @@ extension DatasetFormat {
       (chosen, rejected) = try pair(row)
     }
     var sample = Sample(
-      .preference(chosen: chosen, rejected: rejected), tools: try ToolReader(row: row).tools(), location: row.location)
-    if let margin = try row.optionalNumber("margin") { sample.grades = [margin, 0] }
+      .ranking([chosen, rejected]), tools: try ToolReader(row: row).tools(), location: row.location)
+    if let margin = try row.optionalNumber("margin") { sample.grades = [margin] }
     return sample
   }
 

@@ -2,7 +2,9 @@ import OrderedCollections
 
 extension DatasetFormat {
   /// Every format. Where a row fits several, the first one counts.
-  public static let all: [DatasetFormat] = [.messages, .sharegpt, .promptCompletion, .alpaca, .preference, .labelled, .text]
+  public static let all: [DatasetFormat] = [
+    .messages, .sharegpt, .promptCompletion, .alpaca, .preference, .ranking, .labelled, .text,
+  ]
 
   /// How many rows at the head of a file decide which format it has.
   static let rowsToDetect = 64

@@ -24,19 +24,19 @@ public struct SamplePreview: Sendable, Hashable, Codable {
   public var targets: Int
   /// Why the sample is left out; nil where it is not.
   public var leftOut: String?
-  /// Which of two answers it shows, `chosen` or `rejected`; nil where there is one.
+  /// Which of several answers it shows, `chosen`, `rejected`, or `answer 1` and so on; nil where there is one.
   public var answer: String?
 }
 
 extension SampleEncoder {
-  /// What a sample becomes, token by token: one preview, or two where it has two answers.
+  /// What a sample becomes, token by token: one preview, or one for each of several answers.
   ///
   /// - Throws: ``RowProblem`` where it cannot be encoded.
   public func previews(_ sample: Sample) throws(RowProblem) -> [SamplePreview] {
-    guard case .preference(let chosen, let rejected) = sample.content else { return [try preview(sample)] }
+    guard case .ranking(let answers) = sample.content else { return [try preview(sample)] }
     let leftOut = try fit(sample, index: 0).fate.reason
     var previews: [SamplePreview] = []
-    for (name, content) in [("chosen", chosen), ("rejected", rejected)] {
+    for (name, content) in zip(Sample.Content.names(ofAnswers: answers.count), answers) {
       var one = sample
       one.content = content
       var preview = try preview(one)

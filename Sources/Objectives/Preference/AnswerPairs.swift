@@ -22,9 +22,7 @@ struct AnswerPairs {
   /// - Throws: what the model throws.
   init(_ batch: Batch, model: any CausalLM) throws {
     let each = try SequenceLogProbs(batch, model: model)
-    let (better, worse) = (
-      batch.ranks.indices.filter { batch.ranks[$0] == 0 }, batch.ranks.indices.filter { batch.ranks[$0] == 1 }
-    )
+    let (better, worse) = (batch.pairs.map(\.better), batch.pairs.map(\.worse))
     let numbers = { (values: [Double]) in try Tensor(values.map(Float.init)).to(model.device) }
     try self.init(
       chosen: .stacked(better.map { each.sums[$0] }), rejected: .stacked(worse.map { each.sums[$0] }),

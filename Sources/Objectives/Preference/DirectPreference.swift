@@ -51,7 +51,7 @@ public struct DirectPreference: Objective, Sendable {
   public var rateScale: Double { 0.05 }
 
   /// Pairs.
-  public func count(_ batch: Batch) -> Int { batch.ranks.count { $0 == 0 } }
+  public func count(_ batch: Batch) -> Int { batch.pairs.count }
 
   /// The weighted sum of the losses over the pairs.
   public func evaluate(_ batch: Batch, model: any CausalLM) throws -> ObjectiveSum {

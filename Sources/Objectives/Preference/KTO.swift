@@ -41,9 +41,11 @@ public struct KTO: Objective, Sendable {
   /// 1/20: a preference is learnt in small steps.
   public var rateScale: Double { 0.05 }
 
-  /// Each answer with the prompt that another one of its batch has, where z₀ is needed.
+  /// Each answer with the prompt that another one of its batch has, where z₀ is needed. Pairs are taken apart: all better answers, and
+  /// after them all worse ones, as TRL does.
   public func prepared(_ samples: [EncodedSample], batchSize: Int, limit: Int) -> [EncodedSample] {
-    loss == .kto ? MismatchedAnswers.beside(samples, batchSize: batchSize, limit: limit) : samples
+    let single = samples.contains { $0.rank > 0 } ? samples.takenApart : samples
+    return loss == .kto ? MismatchedAnswers.beside(single, batchSize: batchSize, limit: limit) : single
   }
 
   /// Answers.
@@ -112,6 +114,19 @@ enum MismatchedAnswers {
       }
     }
     return all
+  }
+}
+
+extension [EncodedSample] {
+  /// Pairs as good answers followed by bad ones.
+  fileprivate var takenApart: [EncodedSample] {
+    [0, 1].flatMap { rank in
+      filter { $0.rank == rank }.map { sample in
+        var one = sample
+        (one.rank, one.grade) = (0, rank == 0 ? 1 : 0)
+        return one
+      }
+    }
   }
 }
 

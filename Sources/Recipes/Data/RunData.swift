@@ -28,16 +28,18 @@ public struct RunData: Sendable {
   }
 
   /// What is trained on.
-  public let training: EncodedDataset
+  public internal(set) var training: EncodedDataset
   /// What is measured on; nil for nothing.
-  public let evaluation: EncodedDataset?
+  public internal(set) var evaluation: EncodedDataset?
   /// What the cache did.
   public let cacheUse: CacheUse
+  /// Where what the objective measures against came from, in words; nil where there is no such thing.
+  public internal(set) var referenceNote: String?
 
   /// What encoding did to the data, and what the cache did, in words.
   public var notes: [String] {
     ["training data: \(training.report)"] + (evaluation.map { ["evaluation data: \($0.report)"] } ?? [])
-      + (cacheUse.note.map { [$0] } ?? [])
+      + [cacheUse.note, referenceNote].compactMap(\.self)
   }
 }
 

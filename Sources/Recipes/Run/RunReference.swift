@@ -1,5 +1,8 @@
 import Datasets
+import Foundation
+import NN
 import Objectives
+import Text
 import Training
 import Tuners
 
@@ -15,35 +18,111 @@ extension RunData {
   }
 }
 
-/// What a run's objective measures against: the model as it is before the first step.
+/// What a run's objective measures against: the model as it is before the first step, or another one.
 struct RunReference {
   let model: LoadedModel
-  /// What the run tunes.
-  let adapter: Adapter
-  /// Whether that began as something saved: then it belongs to the reference; what is new does not.
-  let startsSaved: Bool
+  /// The adapters that belong to it.
+  let uses: [AdapterUse]
+  /// What it is, beside the model's own files: where those adapters were read, and how its weights are kept.
+  let parts: (folders: [URL], weights: String)
+  /// Where what it says is kept from run to run; nil for nowhere.
+  let cache: TokenCache?
   let shouldStop: () -> Bool
 
-  /// The data with what the reference says of it.
+  /// The data with what the reference says of it, from the cache where the same was measured before.
   ///
   /// - Throws: ``RecipeError`` where it was asked to stop; what the model throws.
   func measure(_ data: RunData) throws -> RunData {
-    let uses = model.adapters.uses
-    if !startsSaved, adapter.configuration.files != .model {
-      try model.adapters.activate(uses: uses.filter { $0.name != adapter.name })
+    let key = try cache == nil ? nil : cacheKey(data)
+    if let key, let known = cache?.load(key), known.count == (data.evaluation == nil ? 1 : 2) {
+      return data.with(known, note: "reference: from the cache, \(cache?.file(of: key).path ?? "")")
     }
-    defer { try? model.adapters.activate(uses: uses) }
-    return RunData(
-      training: try measured(data.training), evaluation: try data.evaluation.map(measured), cacheUse: data.cacheUse)
+    let measured = try measured([data.training] + (data.evaluation.map { [$0] } ?? []))
+    guard let key, let cache else { return data.with(measured, note: "reference: measured with \(model.path)") }
+    do {
+      try cache.store(measured, under: key)
+      return data.with(
+        measured, note: "reference: measured with \(model.path) and kept in the cache, \(cache.file(of: key).path)")
+    } catch {
+      return data.with(measured, note: "reference: measured with \(model.path) and not kept in the cache, since \(error)")
+    }
   }
 
-  private func measured(_ dataset: EncodedDataset) throws -> EncodedDataset {
-    guard let samples = try dataset.samples.measured(against: model.model, shouldStop: shouldStop) else {
-      throw RecipeError("stopped while the model was measured that the objective compares with; nothing was trained yet")
+  /// What the numbers depend on: base, adapters, tokens and marks, and what is computed in.
+  private func cacheKey(_ data: RunData) throws -> CacheKey {
+    var builder = CacheKey.Builder("log-probabilities of a reference")
+    let base = try model.weights.recordBase()
+    builder.add("base", [base.fingerprint, base.quantization ?? "", base.dtype ?? "", parts.weights, "\(model.model.device)"])
+    builder.add("new tokens", model.weights.vocabulary?.tokens.count ?? 0)
+    for folder in parts.folders {
+      for name in [AdapterFolder.configName, AdapterFolder.stateName] {
+        builder.add(name, contents: (try? Array(Data(contentsOf: folder.appending(path: name)))) ?? [])
+      }
+      builder.add("weights", contents: Array(try Data(contentsOf: AdapterFolder.weights(folder))))
     }
-    var measured = dataset
-    measured.samples = samples
-    return measured
+    builder.add("training", samples: data.training.samples)
+    builder.add("evaluation", samples: data.evaluation?.samples ?? [])
+    return builder.key
+  }
+
+  private func measured(_ datasets: [EncodedDataset]) throws -> [EncodedDataset] {
+    let before = model.adapters.uses
+    try model.adapters.activate(uses: uses)
+    defer { try? model.adapters.activate(uses: before) }
+    return try datasets.map { dataset in
+      guard let samples = try dataset.samples.measured(against: model.model, shouldStop: shouldStop) else {
+        throw RecipeError("stopped while the model was measured that the objective compares with; nothing was trained yet")
+      }
+      var measured = dataset
+      measured.samples = samples
+      return measured
+    }
+  }
+}
+
+extension RunData {
+  /// The data with the references of the same samples.
+  fileprivate func with(_ measured: [EncodedDataset], note: String) -> RunData {
+    var data = self
+    data.training.samples = measured[0].samples
+    if measured.count > 1 { data.evaluation?.samples = measured[1].samples }
+    data.referenceNote = note
+    return data
+  }
+}
+
+extension TuneRun {
+  /// What the run's objective measures against.
+  ///
+  /// - Parameters:
+  ///   - model: the run's, with what is tuned installed.
+  ///   - adapter: what is tuned. It belongs to the reference where it began as something saved; what is new does not.
+  ///   - shouldStop: asked between batches.
+  func reference(
+    of model: LoadedModel, tuning adapter: Adapter, shouldStop: @escaping () -> Bool
+  ) throws -> RunReference {
+    let cache = recipe.data.usesCache ? store.tokenCache : nil
+    if let name = recipe.objective.referenceModel {
+      let other = try LoadedModel(name, options: recipe.train.model, store: store)
+      try other.refuseWithoutTokens()
+      let sizes = (other.text.tokenizer.vocabularySize, model.text.tokenizer.vocabularySize)
+      guard sizes.0 == sizes.1 else {
+        throw RecipeError(
+          "objective.reference_model: \(other.path) has a vocabulary of \(sizes.0) tokens, and \(model.path) one of \(sizes.1): both have to "
+            + "read the same tokens")
+      }
+      let folders = recipe.objective.referenceAdapters
+      try other.load(adapters: folders, anyBase: anyBase)
+      return RunReference(
+        model: other, uses: other.adapters.uses, parts: (try folders.map(ModelWeights.adapterFolder), ""), cache: cache,
+        shouldStop: shouldStop)
+    }
+    let isWhole = recipe.method.initFrom != nil || adapter.configuration.files == .model
+    let saved =
+      try recipe.method.below.map(ModelWeights.adapterFolder) + (recipe.method.initFrom.map { [URL(filePath: $0)] } ?? [])
+    return RunReference(
+      model: model, uses: isWhole ? model.adapters.uses : model.adapters.uses.filter { $0.name != adapter.name },
+      parts: (saved, isWhole ? adapter.configuration.name : ""), cache: cache, shouldStop: shouldStop)
   }
 }
 
@@ -55,13 +134,14 @@ extension Objective {
     for samples in [data.training.samples, data.evaluation?.samples ?? []] {
       let found: LearningMaterial =
         samples.contains { $0.rank > 0 } ? .pairs : samples.contains { $0.grade != nil } ? .labelled : .texts
-      guard samples.isEmpty || found == learnsFrom else {
+      guard samples.isEmpty || learnsFrom.takes(found) else {
         throw RecipeError("objective: “\(name)” learns from \(learnsFrom.words), and the data are \(found.words)")
       }
-      guard let group = samples.groups.first(where: { $0.count != (learnsFrom == .pairs ? 2 : 1) }) else { continue }
+      let answers = learnsFrom == .pairs ? 2...Int.max : found == .pairs ? 2...2 : 1...1
+      guard let group = samples.groups.first(where: { !answers.contains($0.count) }) else { continue }
       throw RecipeError(
-        "\(samples[group.lowerBound].location): “\(name)” takes two answers to each prompt, and there \(group.count == 1 ? "is" : "are") "
-          + "\(group.count)")
+        "\(samples[group.lowerBound].location): “\(name)” takes \(learnsFrom == .pairs ? "several answers" : "one answer, or pairs of them,") "
+          + "to each prompt, and there \(group.count == 1 ? "is" : "are") \(group.count)")
     }
   }
 }

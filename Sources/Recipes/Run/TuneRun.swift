@@ -45,7 +45,7 @@ public final class TuneRun {
   /// Whether an adapter to start from, or a run to go on with, may be another base's.
   public var anyBase = false
   private let folder: RunFolder
-  private let store: ModelStore
+  let store: ModelStore
 
   /// A run of `recipe`, whose model's name is looked up in `store`. Nothing is read yet.
   public init(_ recipe: Recipe, store: ModelStore = .standard) {
@@ -77,6 +77,12 @@ public final class TuneRun {
     for source in recipe.data.train + recipe.data.eval where !manager.fileExists(atPath: source.path) {
       throw RecipeError("data: there is no file “\(source.path)” in \(manager.currentDirectoryPath)")
     }
+    if let name = recipe.objective.referenceModel {
+      do { _ = try store.resolve(name) } catch let error as RecipeError {
+        throw RecipeError("objective.reference_model: \(error)")
+      }
+    }
+    for folder in recipe.objective.referenceAdapters { _ = try ModelWeights.adapterFolder(folder) }
     if let folder = recipe.method.initFrom { _ = try AdapterFolder.configuration(URL(filePath: folder)) }
     for folder in recipe.method.below { _ = try AdapterFolder.configuration(ModelWeights.adapterFolder(folder)) }
     try folder.check(resuming: resuming, overwriting: overwriting)
@@ -112,9 +118,7 @@ public final class TuneRun {
     let room = min(recipe.data.encoding.maxLength ?? .max, model.model.tokenLimit)
     data = data.prepared(for: objective, batchSize: recipe.train.batchSize, limit: room)
     if objective.needsReference {
-      let reference = RunReference(
-        model: model, adapter: adapter, startsSaved: recipe.method.initFrom != nil, shouldStop: shouldStop)
-      data = try reference.measure(data)
+      data = try reference(of: model, tuning: adapter, shouldStop: shouldStop).measure(data)
     }
     try folder.prepare(recipe: recipe.yaml, resuming: resuming)
     let part = adapter.tunedPart(

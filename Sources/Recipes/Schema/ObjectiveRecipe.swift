@@ -6,6 +6,11 @@ public struct ObjectiveRecipe: Sendable {
   /// The objective with its settings.
   public var objective: any Objective & Sendable
 
+  /// The model that is measured against, by name or path; nil for the run's own as it is before the first step.
+  public var referenceModel: String?
+  /// The adapters of that model, by their folders.
+  public var referenceAdapters: [String] = []
+
   /// An objective with its settings.
   public init(_ objective: any Objective & Sendable = SupervisedFineTuning()) { self.objective = objective }
 
@@ -24,6 +29,13 @@ public struct ObjectiveRecipe: Sendable {
       reward.centerRewardsCoefficient = try node.double("center_rewards_coefficient", in: 0...1e6)
       objective = reward
     default: break
+    }
+    if objective.needsReference {
+      referenceModel = try node.string("reference_model")
+      referenceAdapters = try node.strings("reference_adapter") ?? []
+      guard referenceModel != nil || referenceAdapters.isEmpty else {
+        throw node.error("reference_adapter", "needs reference_model, the model that it belongs to")
+      }
     }
     try node.finish()
   }
@@ -91,7 +103,11 @@ public struct ObjectiveRecipe: Sendable {
 
   /// The objective as a recipe gives it.
   var yaml: String {
-    let pairs = [("type", objective.name)] + settings
+    let reference = referenceModel.map { model in
+      [("reference_model", JSON.string(model).text())]
+        + (referenceAdapters.isEmpty ? [] : [("reference_adapter", JSON.array(referenceAdapters.map(JSON.string)).text())])
+    }
+    let pairs = [("type", objective.name)] + settings + (reference ?? [])
     return "{ \(pairs.map { "\($0.0): \($0.1)" }.joined(separator: ", ")) }"
   }
 
