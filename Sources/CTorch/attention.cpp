@@ -6,7 +6,6 @@
 #include "boundary.h"
 #include "ct_system.h"
 #include "segments.h"
-#include "tiles.h"
 
 namespace {
 
@@ -126,8 +125,6 @@ ct_status ct_segment_attention(ct_tensor q, ct_tensor k, ct_tensor v, const int6
     check_types(query, key, value);
     check_segments(query, key, plan);
     const bool own = ct_fused_kernels() && query.is_cpu() && query.numel() > 0;
-    if (own && query.scalar_type() == at::kBFloat16 && !ct::tiles::available())
-      return ct::segment_attention(query.to(at::kFloat), key.to(at::kFloat), value.to(at::kFloat), plan).to(at::kBFloat16);
     if (own && (query.scalar_type() == at::kFloat || query.scalar_type() == at::kBFloat16))
       return ct::segment_attention(query, key, value, plan);
     return general_segments(query, key, value, plan);

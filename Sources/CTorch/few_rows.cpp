@@ -9,6 +9,7 @@
 #include "ct_linear.h"
 #include "ct_system.h"
 #include "matvec.h"
+#include "matvec_lookup.h"
 #include "parallel.h"
 #include "rows.h"
 
@@ -22,7 +23,8 @@ constexpr int64_t bytes_per_task = 1 << 15;
 
 Element element(const LinearWeight &weight) {
   if (!weight.packed) return Element::bfloat16;
-  return weight.packed->is_int8() ? Element::int8 : Element::packed;
+  if (weight.packed->is_int8()) return Element::int8;
+  return is_looked_up(weight.packed->matrix()) ? Element::four_bits : Element::packed;
 }
 
 bool takes_gradient(const LinearWeight &weight) {
@@ -83,10 +85,12 @@ Product product(const at::Tensor &x, const LinearWeight &weight, int64_t first_g
 }
 
 Input input(const at::Tensor &x, int64_t rows, int64_t in, const std::vector<LinearWeight> &weights) {
-  if (x.scalar_type() == at::kFloat) return Input(x.data_ptr<float>(), rows, in);
-  const bool wide = std::any_of(weights.begin(), weights.end(),
-                                [](const LinearWeight &weight) { return element(weight) == Element::packed; });
-  return Input(static_cast<const uint16_t *>(x.data_ptr()), rows, in, wide);
+  const auto some = [&](Element kind) {
+    return std::any_of(weights.begin(), weights.end(), [&](const LinearWeight &weight) { return element(weight) == kind; });
+  };
+  const Needs needs{some(Element::packed), some(Element::four_bits)};
+  if (x.scalar_type() == at::kFloat) return Input(x.data_ptr<float>(), rows, in, needs);
+  return Input(static_cast<const uint16_t *>(x.data_ptr()), rows, in, needs);
 }
 
 }  // namespace

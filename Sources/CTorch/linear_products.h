@@ -48,7 +48,7 @@ class LinearProducts {
 at::Tensor times_packed_transposed(const at::Tensor &x, const PackedWeight &weight);
 at::Tensor times_packed(const at::Tensor &grad, const PackedWeight &weight);
 
-/// On the tile unit, in bfloat16: all products of a kind in one go, those of the input's gradient summed before they are rounded.
+/// Block by block, in bfloat16: all products of a kind in one go, those of the input's gradient summed before they are rounded.
 /// Weights may be float32.
 const LinearProducts &tiled_linears();
 

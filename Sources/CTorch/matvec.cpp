@@ -5,6 +5,7 @@
 
 #include "clones.h"
 #include "matvec_amx.h"
+#include "matvec_lookup.h"
 #include "rows.h"
 #include "vectors.h"
 
@@ -103,19 +104,27 @@ namespace ct::matvec {
 // Measured against libtorch's products: the matrix unit wins up to 64 rows; without it, memory is no longer what bounds the
 // kernels above from 4 rows on. Numbers of 8 bits would have to be expanded for libtorch, which pays off later.
 int64_t most_rows(Element element) {
-  if (element == Element::packed) return 4;  // more are worth a panel that is expanded once
+  if (element == Element::packed || element == Element::four_bits) return 4;  // more are worth a panel that is expanded once
   if (has_matrix_unit()) return 64;
   return element == Element::int8 ? 16 : 4;
 }
 
-Input::Input(const float *x, int64_t rows, int64_t in) : rows_(rows), in_(in), x_(x) {}
+Input::Input(const float *x, int64_t rows, int64_t in, Needs needs) : rows_(rows), in_(in), x_(x) {
+  if (!needs.split) return;
+  split_.resize(static_cast<size_t>(rows * in));
+  split(x, rows * in, split_.data());
+}
 
-Input::Input(const uint16_t *bfloat16, int64_t rows, int64_t in, bool wide) : rows_(rows), in_(in), x_(nullptr) {
+Input::Input(const uint16_t *bfloat16, int64_t rows, int64_t in, Needs needs) : rows_(rows), in_(in), x_(nullptr) {
   const bool on_unit = rows > 1 && has_matrix_unit();
-  if (wide || !on_unit) {
+  if (needs.wide || needs.split || !on_unit) {
     widened_.resize(static_cast<size_t>(rows * in));
     rows::widen(bfloat16, widened_.data(), rows * in);
     x_ = widened_.data();
+  }
+  if (needs.split) {
+    split_.resize(static_cast<size_t>(rows * in));
+    split(x_, rows * in, split_.data());
   }
   if (!on_unit) return;
   packed_.resize(static_cast<size_t>(packed_size(in) * ((rows + unit_rows - 1) / unit_rows)));
@@ -126,6 +135,8 @@ Input::Input(const uint16_t *bfloat16, int64_t rows, int64_t in, bool wide) : ro
 void Input::multiply(const Weight &weight, int64_t first, int64_t last, float *y) const {
   if (weight.element == Element::packed) {
     multiply_packed_numbers(x_, rows_, in_, *weight.packed, first, last, y);
+  } else if (weight.element == Element::four_bits) {
+    multiply_looked_up(split_.data(), rows_, *weight.packed, first, last, y, outputs_at_once, packing::best());
   } else if (!packed_.empty()) {
     for (int64_t r = 0; r < rows_; r += unit_rows)
       multiply_packed(packed_.data() + r / unit_rows * packed_size(in_), weight, first, last, y + r * outputs_at_once);

@@ -16,7 +16,15 @@ constexpr int64_t block_count(int64_t in) { return (in + scale_block - 1) / scal
 /// Outputs that are computed together.
 constexpr int64_t outputs_at_once = 32;
 
-enum class Element { bfloat16, int8, packed };
+enum class Element { bfloat16, int8, four_bits, packed };
+
+/// What rows have to be made ready for.
+struct Needs {
+  /// float32 as they are.
+  bool wide = false;
+  /// float32 as `split` writes them.
+  bool split = false;
+};
 
 /// A weight [out, in] in row-major order.
 struct Weight {
@@ -25,7 +33,7 @@ struct Weight {
   /// Of an 8-bit weight: [out], what the products of a row are multiplied with.
   const float *scales;
   int64_t out, in;
-  /// Instead of data: of any other packing.
+  /// Instead of data: of 4 bits, or of any other packing.
   const packing::Matrix *packed = nullptr;
 };
 
@@ -36,9 +44,8 @@ int64_t most_rows(Element element);
 class Input {
  public:
   /// x [rows, in], which outlives this where it is float32.
-  Input(const float *x, int64_t rows, int64_t in);
-  /// `wide` where some weight is packed: its numbers are multiplied in float32.
-  Input(const uint16_t *bfloat16, int64_t rows, int64_t in, bool wide);
+  Input(const float *x, int64_t rows, int64_t in, Needs needs);
+  Input(const uint16_t *bfloat16, int64_t rows, int64_t in, Needs needs);
 
   int64_t rows() const { return rows_; }
 
@@ -48,7 +55,7 @@ class Input {
 
  private:
   int64_t rows_, in_;
-  std::vector<float> widened_;
+  std::vector<float> widened_, split_;
   std::vector<uint16_t> packed_;
   const float *x_;
 };

@@ -75,8 +75,8 @@ CT_AMX void multiply_tile(const uint16_t *packed, const Weight &weight, int64_t 
 namespace ct::matvec {
 
 bool has_matrix_unit() {
-  static const bool found = tiles::available() && __builtin_cpu_supports("avx512bf16");
-  return found;
+  static const bool rounds = __builtin_cpu_supports("avx512bf16");
+  return rounds && tiles::on_unit();
 }
 
 int64_t packed_size(int64_t in) { return (in + step - 1) / step * tile_numbers; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "boundary.h"
+#include "matvec_lookup.h"
 #include "parallel.h"
 
 namespace {
@@ -121,4 +122,19 @@ bool ct_look_up_four_bits(const uint8_t *packed, int64_t bytes, const float *tab
   look_up(packed, bytes, table, out, version);
   look_up(packed, bytes, narrow_table, narrow_out, version);
   return true;
+}
+
+ct_status ct_multiply_four_bits(const ct_packed_weight *weight, const float *x, int64_t rows, ct_instructions instructions,
+                                float *y) {
+  return ct::guarded([&] {
+    TORCH_CHECK(weight != nullptr && x != nullptr && y != nullptr && rows >= 0, "a weight, x or y is null, or there are ", rows, " rows");
+    const ct::PackedWeight packed(*weight);
+    const auto &matrix = packed.matrix();
+    TORCH_CHECK(ct::matvec::is_looked_up(matrix), "the rows of the weight are not made of whole blocks of 4-bit numbers");
+    const auto version = static_cast<Instructions>(instructions);
+    TORCH_CHECK_NOT_IMPLEMENTED(available(version), "this processor lacks the instructions");
+    std::vector<float> ready(static_cast<size_t>(rows * matrix.in));
+    ct::matvec::split(x, rows * matrix.in, ready.data());
+    ct::matvec::multiply_looked_up(ready.data(), rows, matrix, 0, matrix.out, y, matrix.out, version);
+  });
 }

@@ -51,8 +51,7 @@ void rounded(float *numbers, int64_t n, Rounding rounding) {
 
 /// What the 16 patterns of bits stand for in a block.
 void make_table(const Matrix &matrix, int64_t block, float *table) {
-  const float scale =
-      matrix.codes ? matrix.map[matrix.codes[block]] * matrix.outer[block / outer_block] + matrix.offset : matrix.scales[block];
+  const float scale = ct::packing::scale(matrix, block);
   const float *unit = values(matrix.packing);
   for (int i = 0; i < 16; ++i) table[i] = unit[i] * scale;
   rounded(table, 16, matrix.rounding);
@@ -62,13 +61,6 @@ void make_table(const Matrix &matrix, int64_t block, uint16_t *table) {
   float wide[16];
   make_table(matrix, block, wide);
   ct::rows::narrow(wide, table, 16);
-}
-
-Instructions best() {
-  static const Instructions found = available(Instructions::avx512) ? Instructions::avx512
-                                    : available(Instructions::avx2) ? Instructions::avx2
-                                                                    : Instructions::plain;
-  return found;
 }
 
 template <typename Number>
@@ -134,6 +126,13 @@ void expand_in_blocks(const Matrix &matrix, int64_t row, int64_t first, int64_t 
 }
 
 }  // namespace
+
+ct::packing::Instructions ct::packing::best() {
+  static const Instructions found = available(Instructions::avx512) ? Instructions::avx512
+                                    : available(Instructions::avx2) ? Instructions::avx2
+                                                                    : Instructions::plain;
+  return found;
+}
 
 const float *ct::packing::values(ct_packing packing) { return packing == CT_PACKED_FP4 ? float_values : normal_values; }
 

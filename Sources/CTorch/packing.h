@@ -40,6 +40,13 @@ const float *values(ct_packing packing);
 
 /// Whether this machine has these instructions.
 bool available(Instructions instructions);
+/// The widest of them that it has.
+Instructions best();
+
+/// What the values of a block of 4-bit numbers are multiplied with.
+inline float scale(const Matrix &matrix, int64_t block) {
+  return matrix.codes ? matrix.map[matrix.codes[block]] * matrix.outer[block / outer_block] + matrix.offset : matrix.scales[block];
+}
 
 /// Numbers first ..< first + count of a row, in float32 or bfloat16.
 void expand(const Matrix &matrix, int64_t row, int64_t first, int64_t count, float *out);

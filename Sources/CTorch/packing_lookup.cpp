@@ -91,7 +91,7 @@ bool ct::packing::available(Instructions instructions) {
   case Instructions::avx512:
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq");
-  case Instructions::avx2: return __builtin_cpu_supports("avx2");
+  case Instructions::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   default: return true;
   }
 }

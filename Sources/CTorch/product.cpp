@@ -34,8 +34,8 @@ std::vector<Panel> panels(const std::vector<Sum> &sums) {
   std::vector<Panel> all;
   for (const auto &sum : sums) {
     int64_t depth = 0;
-    for (const auto &term : sum.terms) depth += ct::tiles::steps(term.right.depth) * side;
-    const int64_t blocks = ct::tiles::steps(sum.out.size(1)), bytes = 2 * side * std::max<int64_t>(depth, 1);
+    for (const auto &term : sum.terms) depth += ct::tiles::steps(term.right.depth);
+    const int64_t blocks = ct::tiles::steps(sum.out.size(1)), bytes = 2 * ct::tiles::block_size() * std::max<int64_t>(depth, 1);
     const int64_t most = threads * std::clamp(panel_bytes / bytes, fewest_blocks, most_blocks);
     int64_t count = threads * ((blocks + most - 1) / most);
     if (blocks >= 4 * count) count = std::max(count, 2 * threads);
@@ -105,7 +105,7 @@ class Work {
     const uint16_t *source = block_rows(term.left, row);
     for (int64_t j = 0; j < blocks; ++j) {
       const int64_t from = std::min(side, j * share);
-      ct::tiles::multiply(source, stride, panel + j * depth * side * side, depth, results + j * side, panel_.width, more,
+      ct::tiles::multiply(source, stride, panel + j * depth * ct::tiles::block_size(), depth, results + j * side, panel_.width, more,
                           {source + (side + from) * stride, std::min(share, side - from)});
     }
   }
@@ -151,7 +151,7 @@ void ct::add_up(const std::vector<Sum> &sums) {
 }
 
 bool ct::tiled(const at::Tensor &x) {
-  return ct_fused_kernels() && x.is_cpu() && x.scalar_type() == at::kBFloat16 && tiles::available();
+  return ct_fused_kernels() && x.is_cpu() && x.scalar_type() == at::kBFloat16;
 }
 
 int64_t ct::padded_size(int64_t size) { return tiles::steps(size) * side; }

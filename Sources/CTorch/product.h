@@ -1,4 +1,4 @@
-// Products of whole matrices on the tile unit, over all threads.
+// Products of whole matrices block by block (tiles.h), over all threads.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -31,7 +31,7 @@ struct Sum {
 /// Fills `out` of each of the sums.
 void add_up(const std::vector<Sum> &sums);
 
-/// Whether products of these bfloat16 or float32 tensors run on the tile unit: on the CPU, in bfloat16, not switched off.
+/// Whether products of x run block by block: on the CPU, in bfloat16, not switched off.
 bool tiled(const at::Tensor &x);
 
 /// A stored matrix [n, m] as the right-hand side [m, n] (`transposed`: x·Wᵀ) or [n, m] (x·W).

@@ -7,7 +7,7 @@
 
 namespace ct {
 
-/// bfloat16, packed for the tile unit.
+/// bfloat16, packed block by block.
 class TileRight {
  public:
   using Number = uint16_t;
@@ -28,7 +28,7 @@ class TileRight {
     const int64_t first = depth / tiles::side, count = tiles::steps(depth_end) - first;
     for (int64_t i = 0; i < rows; i += tiles::side)
       for (int64_t j = column; j < column_end; j += tiles::side)
-        tiles::multiply(a + i * stride, stride, packed_.data() + (j / tiles::side * depth_ + first) * tiles::side * tiles::side,
+        tiles::multiply(a + i * stride, stride, packed_.data() + (j / tiles::side * depth_ + first) * tiles::block_size(),
                         count, c + i * c_stride + j - column, c_stride, add);
   }
 

@@ -22,7 +22,7 @@ struct Segments {
 /// softmax(q·kᵀ·scale)·v inside each segment. q [T, H, D]; k, v [T + Σ before, Hk, D] → [T, H, D]; contiguous, float32 or
 /// bfloat16. The window counts the keys before as it does a segment's own.
 ///
-/// bfloat16 needs the tile unit. Each task is one head of one segment, a block of queries at a time: a block's scores are whole,
+/// Each task is one head of one segment, a block of queries at a time: a block's scores are whole,
 /// which at any usual length is less than a core's cache, so that softmax needs no running maximum. The backward pass makes
 /// the weights again from the logarithm of their sum (Dao, arXiv:2307.08691, §3.1); dropout's mask comes from a counter.
 at::Tensor segment_attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Segments &segments);

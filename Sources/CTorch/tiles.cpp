@@ -1,160 +1,37 @@
 #include "tiles.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
+#include "ct_system.h"
 #include "rows.h"
-
-#if defined(__x86_64__) && defined(__linux__)
-
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#define CT_TILES __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq")))
-
-namespace {
-
-/// Asks the kernel for the tile registers, which a process has to do once (ARCH_REQ_XCOMP_PERM for XTILEDATA).
-bool ask() {
-  if (!__builtin_cpu_supports("amx-tile") || !__builtin_cpu_supports("amx-bf16") || !__builtin_cpu_supports("avx512bw"))
-    return false;
-  constexpr int request = 0x1023, tile_data = 18;
-  return syscall(SYS_arch_prctl, request, tile_data) == 0;
-}
-
-struct alignas(64) Configuration {
-  uint8_t palette = 1, start = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
-CT_TILES void configure() {
-  Configuration configuration;
-  for (int i = 0; i < 8; ++i) {
-    configuration.row_bytes[i] = 64;
-    configuration.rows[i] = 16;
-  }
-  _tile_loadconfig(&configuration);
-}
-
-CT_TILES void release() { _tile_release(); }
-
-/// Columns of 16 pairs turned into rows: `out` row p has pair p of each of the 16 source rows.
-CT_TILES void transpose(const uint16_t *source, int64_t stride, uint16_t *out) {
-  __m512i r[16], t[16];
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(source + i * stride);
-  for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    const auto first_even = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88), first_odd = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-    const auto last_even = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-    const auto last_odd = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-    _mm512_store_si512(out + i * 32, _mm512_shuffle_i32x4(first_even, last_even, 0x88));
-    _mm512_store_si512(out + (i + 4) * 32, _mm512_shuffle_i32x4(first_odd, last_odd, 0x88));
-    _mm512_store_si512(out + (i + 8) * 32, _mm512_shuffle_i32x4(first_even, last_even, 0xdd));
-    _mm512_store_si512(out + (i + 12) * 32, _mm512_shuffle_i32x4(first_odd, last_odd, 0xdd));
-  }
-}
-
-/// Two rows of 32 columns as pairs, for two tiles of 16 columns.
-CT_TILES void interleave(const uint16_t *even, const uint16_t *odd, uint16_t *out) {
-  static const uint16_t order[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
-                                     8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
-  const auto low = _mm512_loadu_si512(order), high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
-  const auto a = _mm512_loadu_si512(even), b = _mm512_loadu_si512(odd);
-  _mm512_store_si512(out, _mm512_permutex2var_epi16(a, low, b));
-  _mm512_store_si512(out + 512, _mm512_permutex2var_epi16(a, high, b));
-}
-
-/// A block of 32 by 32 numbers the other way round.
-CT_TILES void turn_block(const uint16_t *source, int64_t stride, uint16_t *out, int64_t out_stride) {
-  static const uint16_t order[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30,
-                                     32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62};
-  alignas(64) uint16_t upper[512], lower[512];
-  transpose(source, stride, upper);
-  transpose(source + 16 * stride, stride, lower);
-  const auto even = _mm512_loadu_si512(order), odd = _mm512_add_epi16(even, _mm512_set1_epi16(1));
-  for (int64_t pair = 0; pair < 16; ++pair) {
-    const auto a = _mm512_load_si512(upper + 32 * pair), b = _mm512_load_si512(lower + 32 * pair);
-    _mm512_storeu_si512(out + 2 * pair * out_stride, _mm512_permutex2var_epi16(a, even, b));
-    _mm512_storeu_si512(out + (2 * pair + 1) * out_stride, _mm512_permutex2var_epi16(a, odd, b));
-  }
-}
-
-/// Asks for `lines` cache lines, one every `stride` numbers. Addresses past the end of a matrix do no harm.
-template <int lines>
-CT_TILES void fetch(const uint16_t *first, int64_t stride) {
-  for (int i = 0; i < lines; ++i) _mm_prefetch(reinterpret_cast<const char *>(first + i * stride), _MM_HINT_T0);
-}
-
-// Tiles are loaded without the processor's own guessing of what comes next, from the second cache or beyond: a step asks for the
-// packed numbers of the next step, and for its share of the rows that the next call takes.
-CT_TILES void block(const uint16_t *a, int64_t stride, const uint16_t *b, int64_t steps, float *c, int64_t c_stride, bool add,
-                    const ct::tiles::Ahead &ahead) {
-  const int64_t a_bytes = stride * 2, c_bytes = c_stride * 4;
-  const uint16_t *below = a + 16 * stride;
-  float *c_below = c + 16 * c_stride;
-  if (add) {
-    _tile_loadd(0, c, c_bytes);
-    _tile_loadd(1, c + 16, c_bytes);
-    _tile_loadd(2, c_below, c_bytes);
-    _tile_loadd(3, c_below + 16, c_bytes);
-  } else {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  }
-  for (int64_t step = 0; step < steps; ++step, a += 32, below += 32, b += 1024) {
-    _tile_loadd(6, b, 64);
-    _tile_loadd(4, a, a_bytes);
-    _tile_dpbf16ps(0, 4, 6);
-    fetch<16>(b + 1024, 32);
-    _tile_loadd(5, below, a_bytes);
-    _tile_dpbf16ps(2, 5, 6);
-    fetch<16>(b + 1536, 32);
-    _tile_loadd(7, b + 512, 64);
-    _tile_dpbf16ps(1, 4, 7);
-    for (int64_t row = 0; row < ahead.rows; ++row) fetch<1>(ahead.first + row * stride + step * 32, 0);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_stored(0, c, c_bytes);
-  _tile_stored(1, c + 16, c_bytes);
-  _tile_stored(2, c_below, c_bytes);
-  _tile_stored(3, c_below + 16, c_bytes);
-}
-
-}  // namespace
-
-#else
-
-namespace {
-
-bool ask() { return false; }
-void configure() {}
-void release() {}
-void transpose(const uint16_t *, int64_t, uint16_t *) {}
-void interleave(const uint16_t *, const uint16_t *, uint16_t *) {}
-void turn_block(const uint16_t *, int64_t, uint16_t *, int64_t) {}
-void block(const uint16_t *, int64_t, const uint16_t *, int64_t, float *, int64_t, bool, const ct::tiles::Ahead &) {}
-
-}  // namespace
-
-#endif
+#include "tile_engine.h"
 
 namespace {
 
 using ct::tiles::Operand;
 using ct::tiles::side;
+
+/// The engine of that name; null where this processor has none.
+const ct::tiles::Engine *named(ct_block_engine engine) {
+  switch (engine) {
+  case CT_BLOCKS_TILE_UNIT: return ct::tiles::unit();
+  case CT_BLOCKS_PAIRS: return ct::tiles::pairs();
+  default: return &ct::tiles::vectors();
+  }
+}
+
+ct_block_engine fastest() {
+  return ct::tiles::unit() ? CT_BLOCKS_TILE_UNIT : ct::tiles::pairs() ? CT_BLOCKS_PAIRS : CT_BLOCKS_FLOAT32;
+}
+
+std::atomic<ct_block_engine> &current() {
+  static std::atomic<ct_block_engine> engine = fastest();
+  return engine;
+}
+
+const ct::tiles::Engine &engine() { return *named(current()); }
 
 /// Copies a corner of what is stored, `rows` by `width` from (row, column), into `out` with rows 32 apart, as bfloat16 and with
 /// zeros around it.
@@ -200,13 +77,7 @@ void pack_block(const Operand &b, int64_t depth, int64_t column, uint16_t *out) 
     source = static_cast<const uint16_t *>(b.data) + row * b.stride + first;
     stride = b.stride;
   }
-  if (b.columns_first) {
-    transpose(source, stride, out);
-    transpose(source + 16 * stride, stride, out + 512);
-  } else {
-    for (int64_t pair = 0; pair < side / 2; ++pair)
-      interleave(source + 2 * pair * stride, source + (2 * pair + 1) * stride, out + pair * side);
-  }
+  (b.columns_first ? engine().pack_columns : engine().pack_rows)(source, stride, out);
 }
 
 /// Columns of a stored row that are expanded at a time: a block of any format, and 32 rows of them stay in the first cache.
@@ -222,7 +93,7 @@ Operand expanded(const Operand &b, int64_t row, int64_t rows, int64_t column, in
 void pack_expanded(const Operand &b, int64_t first, int64_t count, uint16_t *out) {
   alignas(64) uint16_t numbers[side * stripe];
   const int64_t depth_steps = ct::tiles::steps(b.depth), blocks = ct::tiles::steps(count);
-  const auto target = [&](int64_t j, int64_t step) { return out + (j * depth_steps + step) * side * side; };
+  const auto target = [&](int64_t j, int64_t step) { return out + (j * depth_steps + step) * ct::tiles::block_size(); };
   if (b.columns_first) {
     for (int64_t j = 0; j < blocks; ++j)
       for (int64_t depth = 0; depth < b.depth; depth += stripe) {
@@ -243,14 +114,21 @@ void pack_expanded(const Operand &b, int64_t first, int64_t count, uint16_t *out
 
 }  // namespace
 
-bool ct::tiles::available() {
-  static const bool found = ask();
-  return found;
+int64_t ct::tiles::block_size() { return engine().block_size; }
+
+bool ct::tiles::on_unit() { return current() == CT_BLOCKS_TILE_UNIT; }
+
+ct_block_engine ct_current_block_engine(void) { return current(); }
+
+bool ct_set_block_engine(ct_block_engine engine) {
+  if (!named(engine)) return false;
+  current() = engine;
+  return true;
 }
 
-ct::tiles::Session::Session() { configure(); }
+ct::tiles::Session::Session() { engine().begin(); }
 
-ct::tiles::Session::~Session() { release(); }
+ct::tiles::Session::~Session() { engine().end(); }
 
 void ct::tiles::pack(const Operand &b, int64_t first, int64_t count, uint16_t *out) {
   if (b.packed) return pack_expanded(b, first, count, out);
@@ -259,22 +137,22 @@ void ct::tiles::pack(const Operand &b, int64_t first, int64_t count, uint16_t *o
     for (int64_t j = 0; j < blocks; ++j)
       for (int64_t step = 0; step < depth_steps; ++step) {
         fetch_block(b, first + j * side, (step + 4) * side);
-        pack_block(b, step * side, first + j * side, out + (j * depth_steps + step) * side * side);
+        pack_block(b, step * side, first + j * side, out + (j * depth_steps + step) * block_size());
       }
   } else {  // along the stored rows
     for (int64_t step = 0; step < depth_steps; ++step)
       for (int64_t j = 0; j < blocks; ++j) {
         fetch_block(b, (step + 1) * side, first + j * side);
-        pack_block(b, step * side, first + j * side, out + (j * depth_steps + step) * side * side);
+        pack_block(b, step * side, first + j * side, out + (j * depth_steps + step) * block_size());
       }
   }
 }
 
 void ct::tiles::multiply(const uint16_t *a, int64_t stride, const uint16_t *b, int64_t steps, float *c, int64_t c_stride,
                          bool add, const Ahead &ahead) {
-  block(a, stride, b, steps, c, c_stride, add, ahead);
+  engine().multiply(a, stride, b, steps, c, c_stride, add, ahead);
 }
 
 void ct::tiles::turn(const uint16_t *source, int64_t stride, uint16_t *out, int64_t out_stride) {
-  turn_block(source, stride, out, out_stride);
+  engine().turn(source, stride, out, out_stride);
 }

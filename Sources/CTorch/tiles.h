@@ -1,4 +1,5 @@
-// Matrix products of bfloat16 with float32 sums on the processor's tile unit (AMX), block by block.
+// Matrix products of bfloat16 with float32 sums, block by block: on the processor's tile unit (AMX), in vectors of
+// pairs of bfloat16, or in vectors of float32.
 //
 // The right-hand side is packed just before its use, a panel of columns at a time, from whatever layout and type it is stored
 // in: no second copy of a weight outlives a call, and a stored format needs only a way to pack it.
@@ -15,8 +16,11 @@ namespace ct::tiles {
 /// Rows and columns of a block of results, and the depth one step of a product takes.
 constexpr int64_t side = 32;
 
-/// Whether this machine has the unit and the system lets the process use it. Asks once.
-bool available();
+/// Whether products run on the tile unit.
+bool on_unit();
+
+/// Elements of 16 bits that the packed form of a block of 32 by 32 numbers takes.
+int64_t block_size();
 
 /// Memory for numbers yet to be written, aligned to a cache line.
 template <typename Number>
@@ -32,7 +36,7 @@ class Buffer {
   Number *data_;
 };
 
-/// Holds this thread's tile unit while it lives. Other code of the thread may use the unit before and after, not meanwhile.
+/// Holds this thread's tile unit, if any, while it lives. Other code of the thread may use the unit before and after, not meanwhile.
 class Session {
  public:
   Session();
@@ -59,8 +63,8 @@ struct Operand {
 /// Steps of a product of this depth.
 inline int64_t steps(int64_t depth) { return (depth + side - 1) / side; }
 
-/// Elements of the packed form of `columns` columns, rounded up to blocks, at this depth.
-inline int64_t packed_size(int64_t depth, int64_t columns) { return steps(depth) * steps(columns) * side * side; }
+/// Elements of 16 bits of the packed form of `columns` columns, rounded up to blocks, at this depth: block by block down, then across.
+inline int64_t packed_size(int64_t depth, int64_t columns) { return steps(depth) * steps(columns) * block_size(); }
 
 /// Packs columns first ..< first + count of B, which start a block; what lies outside of B is 0. `out` is aligned.
 void pack(const Operand &b, int64_t first, int64_t count, uint16_t *out);

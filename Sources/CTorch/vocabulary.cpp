@@ -49,7 +49,7 @@ struct Call {
   }
 
   int64_t padded_rows() const { return ct::padded_size(rows); }
-  int64_t panel_width() const { return std::clamp(panel_bytes / (4 * depth * side), fewest_blocks, most_blocks) * side; }
+  int64_t panel_width() const { return std::clamp(panel_bytes / (4 * ct::tiles::packed_size(depth, side)), fewest_blocks, most_blocks) * side; }
   int64_t panels() const { return (vocabulary() + panel_width() - 1) / panel_width(); }
 };
 
@@ -95,7 +95,7 @@ class Part {
     const bool last = row + side >= call_.padded_rows();
     for (int64_t j = 0; j < blocks; ++j) {
       const int64_t from = std::min(side, j * share);
-      ct::tiles::multiply(source, call_.depth, keys + j * steps * side * side, steps, logits + j * side, width, false,
+      ct::tiles::multiply(source, call_.depth, keys + j * steps * ct::tiles::block_size(), steps, logits + j * side, width, false,
                           {source + (side + from) * call_.depth, last ? 0 : std::min(share, side - from)});
     }
   }
@@ -130,7 +130,7 @@ class Part {
         __builtin_prefetch(kept + i * call_.depth + j + side, 1);
         __builtin_prefetch(kept + i * call_.depth + j + side + 16, 1);
       }
-      ct::tiles::multiply(shares, width, values + j / side * ct::tiles::steps(columns) * side * side, steps, kept + j, call_.depth,
+      ct::tiles::multiply(shares, width, values + j / side * steps * ct::tiles::block_size(), steps, kept + j, call_.depth,
                           true);
     }
   }

@@ -1,4 +1,4 @@
-// The projection onto a vocabulary and the logarithm of its softmax, panel by panel of the vocabulary on the tile unit.
+// The projection onto a vocabulary and the logarithm of its softmax, panel by panel of the vocabulary.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -65,13 +65,13 @@ class Shares {
     Buffer<float> scores(side * width), block(side * side);
     for (int64_t i = 0; i < count_; i += side) {
       for (int64_t j = 0; j < hidden.steps(); ++j)
-        ct::tiles::multiply(rows_.data() + i * depth_, depth_, hidden.columns.data() + j * depth_steps * side * side, depth_steps,
+        ct::tiles::multiply(rows_.data() + i * depth_, depth_, hidden.columns.data() + j * depth_steps * ct::tiles::block_size(), depth_steps,
                             scores.data() + j * side, width, false);
       weigh(hidden, i, scores.data(), width);
     }
     for (int64_t j = 0; j < depth_steps; ++j)
       for (int64_t i = 0; i < count_; i += side) {
-        ct::tiles::multiply(shares_.data() + i * width, width, hidden.stacked.data() + j * hidden.steps() * side * side,
+        ct::tiles::multiply(shares_.data() + i * width, width, hidden.stacked.data() + j * hidden.steps() * ct::tiles::block_size(),
                             hidden.steps(), block.data(), side, false);
         store(block.data(), i, j * side, gradient, more);
       }

@@ -19,4 +19,43 @@ import Testing
       #expect(wide.last == -1 && half.last == 9, "nothing beyond the end is written")
     }
   }
+
+  /// Tolerance: the order of additions in float32 of at most 192 products, each at most 1 in magnitude.
+  @Test(arguments: [(1, CT_PACKED_NF4, false), (3, CT_PACKED_FP4, true), (9, CT_PACKED_NF4, true)])
+  func productsOfEveryVersion(rows: Int, packing: ct_packing, nested: Bool) throws {
+    let (outputs, inputs) = (5, 192)
+    let weight = floats((0..<outputs * inputs).map { Float(($0 * 37) % 101 - 50) / 50 }, [Int64(outputs), Int64(inputs)])
+    defer { ct_tensor_free(weight) }
+    var packed = ct_packed_weight()
+    try #require(ct_pack(weight, packing, 64, nested, &packed) == CT_OK, "\(lastError())")
+    defer { [packed.numbers, packed.scales, packed.outer_scales, packed.map].forEach(ct_tensor_free) }
+    var expanded = ct_tensor()
+    try #require(ct_expand_packed([packed], 0, Int64(outputs), CT_FLOAT32, &expanded) == CT_OK, "\(lastError())")
+    defer { ct_tensor_free(expanded) }
+    let dense = numbers(expanded).map(Double.init)
+    let x: [Float] = (0..<rows * inputs).map { Float(($0 * 61) % 89 - 44) / 44 }
+    for instructions in [CT_INSTRUCTIONS_PLAIN, CT_INSTRUCTIONS_AVX2, CT_INSTRUCTIONS_AVX512] {
+      var y = [Float](repeating: .nan, count: rows * outputs)
+      let status = ct_multiply_four_bits([packed], x, Int64(rows), instructions, &y)
+      #expect(status == CT_OK || (status == CT_NOT_IMPLEMENTED && instructions != CT_INSTRUCTIONS_PLAIN), "\(lastError())")
+      guard status == CT_OK else { continue }
+      for row in 0..<rows {
+        for output in 0..<outputs {
+          let expected = (0..<inputs).reduce(0.0) { $0 + Double(x[row * inputs + $1]) * dense[output * inputs + $1] }
+          #expect(abs(Double(y[row * outputs + output]) - expected) < 2e-5, "\(instructions.rawValue), \(row), \(output)")
+        }
+      }
+    }
+  }
+
+  @Test func rowsInPartsOfBlocksAreRefused() throws {
+    let weight = floats([Float](repeating: 1, count: 4 * 48), [4, 48])
+    defer { ct_tensor_free(weight) }
+    var packed = ct_packed_weight()
+    try #require(ct_pack(weight, CT_PACKED_NF4, 64, false, &packed) == CT_OK)
+    defer { [packed.numbers, packed.scales].forEach(ct_tensor_free) }
+    var y = [Float](repeating: 0, count: 4)
+    #expect(
+      ct_multiply_four_bits([packed], [Float](repeating: 1, count: 48), 1, CT_INSTRUCTIONS_PLAIN, &y) == CT_INVALID_ARGUMENT)
+  }
 }

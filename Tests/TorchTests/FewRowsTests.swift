@@ -42,9 +42,10 @@ import Torch
       let found = try withoutGradients { () throws(TorchError) in
         try x.linears([LinearWeight(packed: packed, bias: bias)])[0]
       }
-      // Beyond 16 rows of float32 the product is libtorch's.
+      // More rows than the kernels for a few take multiply expanded numbers, in bfloat16 rounded to it before.
+      let rounding = dtype == .bfloat16 && rows > 16 ? 1.0 / 256 : 2e-6
       try assertClose(
-        found, exact, relative: dtype == .bfloat16 ? 1.0 / 256 : 1e-6, absolute: 2e-6 * size,
+        found, exact, relative: dtype == .bfloat16 ? 1.0 / 256 : 1e-6, absolute: rounding * size,
         "\(rows) × \(inputs) → \(outputs)")
     }
   }

@@ -50,12 +50,8 @@ import Torch
     }
   }
 
-  static var hasMatrixUnit: Bool {
-    (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.contains("amx_bf16") == true
-  }
-
-  /// The panels of the matrix unit hold the same numbers, so that not a bit differs.
-  @Test(.enabled(if: hasMatrixUnit), arguments: cases) func onTheMatrixUnitToTheBit(setting: Case) throws {
+  /// Packed panels hold the same numbers, so that not a bit differs.
+  @Test(arguments: cases) func blockByBlockToTheBit(setting: Case) throws {
     guard setting.rows >= 16 else { return }
     for format in Self.formats {
       let weight = try Tensor.pattern([setting.outputs, setting.inputs], seed: 1, scale: 0.3, dtype: .bfloat16)

@@ -65,14 +65,19 @@ import Training
     return (all, all.filter { name in ["attn.tall", "attn.wide", "vector", "large"].contains(name) })
   }
 
-  @Test(arguments: exact + galore) func twentySteps(_ test: Case) throws {
+  @Test(arguments: exact) func twentySteps(_ test: Case) throws { try compare(test, within: 1e-6) }
+
+  /// Singular vectors differ by the rounding of LAPACK's kernels, which are others for each instruction set.
+  @Test(arguments: galore) func twentyStepsOfGaLore(_ test: Case) throws { try compare(test, within: 5e-4) }
+
+  private func compare(_ test: Case, within tolerance: Double) throws {
     let (all, parameters) = try names(test.name)
     let golden = try GoldenTensors("optimizers/\(test.name).safetensors")
     var compared = 0
     for (name, value) in try run(test, parameters) where all.contains(name) {
       // The largest number gives the scale: each is a sum of twenty terms that may cancel.
       let expected = try golden[name]
-      try assertClose(value, expected, relative: 1e-6, absolute: 1e-6 * (try expected.abs().max().item()), name)
+      try assertClose(value, expected, relative: tolerance, absolute: tolerance * (try expected.abs().max().item()), name)
       compared += 1
     }
     #expect(compared == all.count && compared > 2)

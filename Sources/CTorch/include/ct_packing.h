@@ -54,4 +54,10 @@ CT_API bool ct_look_up_four_bits(
     const uint8_t *packed, int64_t bytes, const float *table, const uint16_t *narrow_table, ct_instructions instructions, float *out,
     uint16_t *narrow_out);
 
+/// y[r, o] = Σ x[r, i]·w[o, i] with a weight of 4 bits, as a step of decoding computes it, by the version for one instruction set: x [rows,
+/// in], y [rows, out], float32, row-major. CT_INVALID_ARGUMENT where the weight's rows are not made of whole blocks of a multiple of 32
+/// numbers; CT_NOT_IMPLEMENTED where this processor lacks the instructions.
+CT_API ct_status ct_multiply_four_bits(const ct_packed_weight *weight, const float *x, int64_t rows, ct_instructions instructions,
+                                       float *y);
+
 #endif

@@ -21,4 +21,11 @@ CT_API void ct_trim_memory(void);
 CT_API bool ct_fused_kernels(void);
 CT_API void ct_set_fused_kernels(bool enabled);
 
+/// What products of bfloat16 are computed with on the CPU: the tile unit (AMX), vectors of pairs of bfloat16 (AVX512-BF16), or vectors of
+/// float32. At first the first of these that the processor has.
+typedef enum ct_block_engine { CT_BLOCKS_TILE_UNIT = 0, CT_BLOCKS_PAIRS, CT_BLOCKS_FLOAT32 } ct_block_engine;
+CT_API ct_block_engine ct_current_block_engine(void);
+/// Of the whole process: not to be set while anything is computed. False, with nothing changed, where the processor lacks it.
+CT_API bool ct_set_block_engine(ct_block_engine engine);
+
 #endif
