@@ -96,8 +96,13 @@ public struct Figures: Sendable, Hashable, Codable {
 
   /// Adds numbers to what becomes their mean.
   public mutating func add(_ name: String, _ numbers: some Collection<Double>) {
-    means[name, default: Mean()].sum += numbers.reduce(0, +)
-    means[name, default: Mean()].count += numbers.count
+    add(name, sum: numbers.reduce(0, +), count: numbers.count)
+  }
+
+  /// Adds a sum to what becomes the mean of `count` numbers more.
+  public mutating func add(_ name: String, sum: Double, count: Int) {
+    means[name, default: Mean()].sum += sum
+    means[name, default: Mean()].count += count
   }
 
   /// Adds those of another batch.

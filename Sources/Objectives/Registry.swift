@@ -2,7 +2,7 @@
 public enum Objectives {
   private static let registry: [any Objective & Sendable] = [
     SupervisedFineTuning(), DirectPreference(), ReferenceFreePreference(.cpo), ReferenceFreePreference(.simpo),
-    ReferenceFreePreference(.orpo), KTO(), RewardModeling(),
+    ReferenceFreePreference(.orpo), KTO(), RewardModeling(), Distillation(),
   ]
 
   /// The names, in the table's order.

@@ -23,7 +23,7 @@ public struct SupervisedFineTuning: Objective, Sendable {
 
 extension CausalLM {
   /// What the head takes for a batch: [1, T, d], filled up with rows that nobody looks at.
-  func hidden(_ batch: Batch) throws(TorchError) -> Tensor {
+  public func hidden(_ batch: Batch) throws(TorchError) -> Tensor {
     var input = try ModelInput(
       flat: batch.tokens, positions: batch.positions, segments: batch.segmentLengths, filledTo: 32, device: device)
     input.tasks = batch.sources

@@ -35,7 +35,7 @@ public struct Evaluator {
 
 extension [EncodedSample] {
   /// The samples in their order, in batches of about so many tokens, those that belong together in one.
-  func batches(of tokens: Int) -> [Batch] {
+  public func batches(of tokens: Int) -> [Batch] {
     var batches: [Batch] = []
     var chosen: [Int] = []
     var length = 0

@@ -21,7 +21,11 @@ struct Attune: ParsableCommand {
     version: version,
     groupedSubcommands: [
       CommandGroup(
-        name: "Tuning", subcommands: [Tune.self, QuickstartCommand.self, Merge.self, AdaptersCommand.self, DeltaCommand.self]),
+        name: "Tuning",
+        subcommands: [
+          Tune.self, QuickstartCommand.self, Merge.self, AdaptersCommand.self, DeltaCommand.self, DistillCommand.self,
+          StudentCommand.self,
+        ]),
       CommandGroup(name: "Using", subcommands: [Generate.self, Chat.self, Score.self, RewardCommand.self, Tokenize.self]),
       CommandGroup(
         name: "Preparing", subcommands: [DataCommand.self, ModelsCommand.self, Quantize.self, Doctor.self, Bench.self]),

@@ -62,6 +62,11 @@ import Testing
     ("lstm", { ct_bidirectional_lstm(none, nil, 0, 1, 0, $1) }),
     ("decode_blocks", { ct_decode_blocks($0, none, true, $1) }), ("round_at_random", { ct_round_at_random(none, 0, $1) }),
     ("linear_cross_entropy", { ct_linear_cross_entropy($0, $0, none, none, 8, $1) }),
+    (
+      "linear_distillation",
+      { ct_linear_distillation($0, $0, none, ct_teacher(), none, ct_distillation(), 8, $1) }
+    ),
+    ("logit_distillation", { ct_logit_distillation(none, ct_teacher(), $0, ct_distillation(), $1) }),
     ("linear_log_probs", { ct_linear_log_probs($0, $0, none, none, 8, $1) }),
     ("token_log_probs", { ct_token_log_probs($0, none, $1) }), ("detach", { ct_detach(none, $1) }),
   ]

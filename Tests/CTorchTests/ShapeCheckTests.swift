@@ -221,4 +221,33 @@ import Testing
       #expect(out.ctx == untouched.ctx)
     }
   }
+
+  @Test func teachersThatDoNotFit() {
+    with(zeros([3, 4]), zeros([7, 4]), integers([0, 6, 1], [3]), integers([0, 7, 1], [3, 1]), zeros([3, 1])) { operands in
+      let (hidden, weight, targets) = (operands[0], operands[1], operands[2])
+      var out = untouched
+      var kind = ct_distillation(forward: 1, reverse: 0, jensen_shannon: 0, beta: 0.5, temperature: 1, share: 1)
+      var teacher = ct_teacher()
+      func run() -> ct_status { ct_linear_distillation(hidden, weight, ct_tensor(), teacher, targets, kind, 2, &out) }
+      #expect(run() == CT_INVALID_ARGUMENT, "no teacher")
+      (teacher.hidden, teacher.weight, teacher.logits) = (hidden, weight, weight)
+      #expect(run() == CT_INVALID_ARGUMENT, "two teachers")
+      (teacher.logits, teacher.weight) = (ct_tensor(), hidden)
+      #expect(run() == CT_INVALID_ARGUMENT, "another vocabulary")
+      teacher = ct_teacher()
+      (teacher.ids, teacher.log_probs) = (operands[3], operands[4])
+      #expect(run() == CT_INDEX_RANGE, "a token that is none: \(lastError())")
+      teacher.log_probs = hidden
+      #expect(run() == CT_INVALID_ARGUMENT, "tokens without log-probabilities")
+      teacher = ct_teacher()
+      (teacher.hidden, teacher.weight) = (hidden, weight)
+      kind.temperature = 0
+      #expect(run() == CT_INVALID_ARGUMENT, "no temperature")
+      (kind.temperature, kind.jensen_shannon, kind.beta) = (1, 1, 1)
+      #expect(run() == CT_INVALID_ARGUMENT, "no mixture")
+      (kind.beta, kind.share) = (0.5, 1.5)
+      #expect(run() == CT_INVALID_ARGUMENT, "more than all")
+      #expect(out.ctx == untouched.ctx)
+    }
+  }
 }

@@ -15,6 +15,7 @@
 #include "ct_cache.h"
 #include "ct_checkpoint.h"
 #include "ct_dequantize.h"
+#include "ct_distill.h"
 #include "ct_files.h"
 #include "ct_linalg.h"
 #include "ct_linear.h"

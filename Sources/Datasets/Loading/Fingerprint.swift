@@ -25,4 +25,26 @@ enum Fingerprint {
     mix(plan.seed)
     return hash
   }
+
+  /// A sample's: its tokens, and which of them are learnt.
+  static func of(_ ids: some Sequence<Int32>, trained: some Sequence<Bool>) -> UInt64 {
+    zip(ids, trained).reduce(start) { ($0 ^ (UInt64(UInt32(bitPattern: $1.0)) << 1 | ($1.1 ? 1 : 0))) &* prime }
+  }
+}
+
+extension EncodedSample {
+  /// Stands for the tokens and for which of them are learnt, the same on every machine.
+  public var fingerprint: UInt64 { Fingerprint.of(ids, trained: trained) }
+}
+
+extension Batch {
+  /// The `EncodedSample.fingerprint` of each segment, [S].
+  public var fingerprints: [UInt64] {
+    var start = 0
+    return segmentLengths.map { length in
+      defer { start += length }
+      let range = start..<start + length
+      return Fingerprint.of(tokens[range], trained: labels[range].map { $0 != Self.ignoredLabel })
+    }
+  }
 }

@@ -14,6 +14,8 @@ struct ModelExport {
   let files: ModelFiles
   /// The element type to write.
   let dtype: DType
+  /// The configuration where it is not that of the files.
+  var config: JSON?
   /// The vocabulary where it has grown beyond that of the source.
   var vocabulary: GrownVocabulary?
   /// The most bytes of tensors in one file; a larger tensor gets a file of its own.
@@ -46,7 +48,7 @@ struct ModelExport {
 
   /// The configuration of the result.
   private func configJSON(of model: any CausalLM, isTied: Bool, quantization: JSON?) -> JSON {
-    var members = files.config.object ?? [:]
+    var members = (config ?? files.config).object ?? [:]
     members["vocab_size"] = .int(model.shape.vocabularySize)
     members["quantization_config"] = quantization
     members["dtype"] = .string(dtype.rawValue)

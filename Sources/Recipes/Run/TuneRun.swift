@@ -85,7 +85,12 @@ public final class TuneRun {
     for folder in recipe.objective.referenceAdapters { _ = try ModelWeights.adapterFolder(folder) }
     if let folder = recipe.method.initFrom { _ = try AdapterFolder.configuration(URL(filePath: folder)) }
     for folder in recipe.method.below { _ = try AdapterFolder.configuration(ModelWeights.adapterFolder(folder)) }
+    if recipe.objective.objective is Distillation { try teacher.check() }
     try folder.check(resuming: resuming, overwriting: overwriting)
+  }
+
+  private var teacher: RunTeacher {
+    RunTeacher(recipe: recipe.objective.teacher, options: recipe.train.model, store: store)
   }
 
   /// Trains, and leaves the run's files in its folder.
@@ -106,7 +111,7 @@ public final class TuneRun {
   ) throws -> TuneResult {
     let url = try store.resolve(recipe.model)
     let vocabulary = try grownVocabulary(url)
-    let objective = recipe.objective.objective
+    var objective: any Objective = recipe.objective.objective
     var data = try encode(url, loaded, vocabulary)
     try objective.check(data)
     let model = try loaded ?? LoadedModel(recipe.model, options: recipe.train.model, store: store)
@@ -117,6 +122,9 @@ public final class TuneRun {
     try checkRoom(for: data, in: model.model)
     let room = min(recipe.data.encoding.maxLength ?? .max, model.model.tokenLimit)
     data = data.prepared(for: objective, batchSize: recipe.train.batchSize, limit: room)
+    if let distillation = objective as? Distillation {
+      objective = distillation.taught(by: try teacher.load(for: model, data: data, settings: distillation.settings))
+    }
     if objective.needsReference {
       data = try reference(of: model, tuning: adapter, shouldStop: shouldStop).measure(data)
     }

@@ -5,6 +5,8 @@ import Text
 public struct ObjectiveRecipe: Sendable {
   /// The objective with its settings.
   public var objective: any Objective & Sendable
+  /// Whom a distillation learns from.
+  public var teacher = TeacherRecipe()
 
   /// The model that is measured against, by name or path; nil for the run's own as it is before the first step.
   public var referenceModel: String?
@@ -28,6 +30,7 @@ public struct ObjectiveRecipe: Sendable {
     case var reward as RewardModeling:
       reward.centerRewardsCoefficient = try node.double("center_rewards_coefficient", in: 0...1e6)
       objective = reward
+    case is Distillation: (objective, teacher) = try Self.distillation(node)
     default: break
     }
     if objective.needsReference {
@@ -113,6 +116,7 @@ public struct ObjectiveRecipe: Sendable {
 
   private var settings: [(String, String)] {
     let number = { (value: Double) in JSON.python(value) }
+    if let distillation = objective as? Distillation { return Self.text(distillation.settings, teacher) }
     if let free = objective as? ReferenceFreePreference {
       let own =
         switch free.kind {

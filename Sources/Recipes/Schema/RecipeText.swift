@@ -15,7 +15,7 @@ extension Recipe {
       if !tokens.isEmpty { lines.append("\(key): [\(tokens.joined(separator: ", "))]") }
     }
     lines += ["method:"] + method.lines.map { "  " + $0 }
-    if let quantization = train.model.quantization { lines.append(quantization.line) }
+    if let quantization = train.model.quantization { lines.append("quantization: \(quantization.yaml)") }
     lines += ["objective: \(objective.yaml)", "data:"]
     lines += data.lines.map { "  " + $0 }
     lines += ["train:"]
@@ -29,10 +29,10 @@ extension Recipe {
 private func quoted(_ text: String) -> String { JSON.string(text).text() }
 
 extension Quantization {
-  /// What is computed with stands as train.dtype.
-  fileprivate var line: String {
+  /// As a recipe gives it. What is computed with stands as train.dtype.
+  var yaml: String {
     let nested = kind == .nf4 || kind == .fp4 ? ", double_quant: \(doubleQuant)" : ""
-    return "quantization: { type: \(kind.rawValue)\(nested), skip_modules: [\(skipModules.map(quoted).joined(separator: ", "))] }"
+    return "{ type: \(kind.rawValue)\(nested), skip_modules: [\(skipModules.map(quoted).joined(separator: ", "))] }"
   }
 }
 
