@@ -79,6 +79,37 @@ public final class Trainer {
     state = TrainingState(position: loader.position)
   }
 
+  /// The batch with the most tokens among those of the first epoch.
+  public var largestBatch: Batch? { feed.largestBatch }
+
+  /// Goes forward and backward over a batch as a step does, and leaves everything as it was: parameters, what the optimizer remembers,
+  /// random state, metrics and the place in the data.
+  ///
+  /// - Throws: what a step throws, out of memory above all.
+  public func tryStep(_ batch: Batch) throws {
+    let device = model.device
+    let devices: [Device] = device == .cpu ? [.cpu] : [.cpu, device]
+    let states = try devices.map { ($0, try RandomState.capture($0)) }
+    let wasTraining = model.isTraining
+    let checkpointing = model.gradientCheckpointing
+    defer {
+      model.train(wasTraining)
+      model.gradientCheckpointing = checkpointing
+    }
+    model.gradientCheckpointing = options.gradientCheckpointing
+    model.train(objective.usesDropout)
+    let result = Result { try goThrough(batch) }
+    try optimizer.clearGradients()
+    for (device, state) in states { try RandomState.restore(state, on: device) }
+    try result.get()
+  }
+
+  private func goThrough(_ batch: Batch) throws {
+    let loss = try objective.evaluate(batch, model: model).loss / Double(max(objective.count(batch), 1))
+    guard options.optimizer.isInBackward else { return try loss.backward() }
+    try optimizer.dropGradients { () throws(TorchError) in try loss.backward() }
+  }
+
   /// Trains to the end.
   ///
   /// - Parameter resuming: go on from the newest whole checkpoint.

@@ -214,6 +214,8 @@ public struct TrainRecipe: Sendable {
   public var model = ModelOptions()
   /// The loop's settings.
   public var options = TrainingOptions()
+  /// Whether the plan of a run chooses what is computed again: as little as fits.
+  public var choosesCheckpointing = false
 
   /// The defaults.
   public init() {}
@@ -246,8 +248,16 @@ public struct TrainRecipe: Sendable {
   }
 
   private mutating func read(checkpointing node: RecipeNode) throws(RecipeError) {
-    let part = try node.choice("type", GradientCheckpointing.Part.allCases.map { ($0.rawValue, $0) }) ?? .full
-    options.gradientCheckpointing = GradientCheckpointing(part, every: try node.int("every", in: 1...65536) ?? 1)
+    let parts: [(name: String, value: GradientCheckpointing.Part?)] =
+      GradientCheckpointing.Part.allCases.map { ($0.rawValue, $0) } + [("auto", nil)]
+    let part = try node.choice("type", parts) ?? .full
+    let every = try node.int("every", in: 1...65536)
+    guard let part else {
+      guard every == nil else { throw node.error("every", "cannot stand beside type: auto, which chooses it") }
+      choosesCheckpointing = true
+      return try node.finish()
+    }
+    options.gradientCheckpointing = GradientCheckpointing(part, every: every ?? 1)
     try node.finish()
   }
 
