@@ -73,7 +73,7 @@ format: ## format the Swift code in place
 imports: bootstrap ## build everything, tests included, with undeclared imports as errors
 	$(SWIFT) build --build-tests $(CHECKS)
 
-# In this order: later scripts read what earlier ones wrote. dataset_samples.py, mlx_adapters.py, adapterhub.py and preference.py
+# In this order: later scripts read what earlier ones wrote. dataset_samples.py, mlx_adapters.py, adapterhub.py, preference.py and reinforcement.py
 # are not among them: they need TRL and LLaMA-Factory, mlx-lm, AdapterHub's adapters, and TRL, which pin other versions, in
 # environments of their own.
 GOLDENS := models layers adapters combine training methods quantization gguf_files checkpoints tokenizer_cases command_line \

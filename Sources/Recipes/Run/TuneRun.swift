@@ -124,11 +124,10 @@ public final class TuneRun {
     let part = adapter.tunedPart(
       base: recipe.model, record: AdapterRecord(base: try model.weights.recordBase()), anyBase: anyBase,
       writeBeside: { try vocabulary?.write(to: $0) })
+    let lesson = try lesson(data, model: model, adapter: adapter, part: part) { observe(.warning($0)) }
     let trainer = try Trainer(
-      model: model.model, part: part, objective: recorder(objective),
-      loader: try loader(data.training), evalSamples: data.evaluation?.samples ?? [], options: recipe.train.options,
-      output: output,
-      shouldStop: shouldStop, observe: observe)
+      model: model.model, part: lesson.part, objective: recorder(lesson.objective), batches: lesson.batches,
+      evalSamples: lesson.evalSamples, options: recipe.train.options, output: output, shouldStop: shouldStop, observe: observe)
     let (total, trainable) = model.model.parameterCount()
     let plan = TunePlan(
       totalParameters: total, trainableParameters: trainable, dtype: model.model.dtype, device: model.model.device,
@@ -137,9 +136,10 @@ public final class TuneRun {
     announce(plan)
     let result = try trainer.run(resuming: resuming)
     try adapter.setTrainable(false)
-    try write(part, of: model, from: url)
+    try write(lesson.part, of: model, from: url)
     let summary = TuneResult(plan: plan, training: result, folder: resultFolder, model: model)
-    try AtomicFile.write(RunReport(recipe: recipe, result: summary).html, to: output.appending(path: "report.html"))
+    let report = RunReport(recipe: recipe, result: summary, sections: RolloutSections(result, folder: output).html)
+    try AtomicFile.write(report.html, to: output.appending(path: "report.html"))
     return summary
   }
 
@@ -163,7 +163,8 @@ public final class TuneRun {
     let text = try vocabulary?.text ?? loaded?.text ?? TextSide(files)
     let stops = try loaded?.stopTokens ?? LoadedModel.stopTokens(ModelFiles(url), tokenizer: text.tokenizer)
     let encoder = RunEncoder(
-      recipe: recipe.data, seed: recipe.train.options.seed, text: text, files: files, stopTokens: stops, cache: store.tokenCache)
+      recipe: recipe.data, seed: recipe.train.options.seed, text: text, files: files, stopTokens: stops, cache: store.tokenCache,
+      takesPrompts: recipe.objective.objective.learnsFrom == .prompts)
     return try encoder.run()
   }
 
@@ -233,7 +234,7 @@ public final class TuneRun {
         + "\(model.shape.contextLength) has room for \(model.tokenLimit): lower data.max_length, or method.num_virtual_tokens")
   }
 
-  private func loader(_ dataset: EncodedDataset) throws -> DataLoader {
+  func loader(_ dataset: EncodedDataset) throws -> DataLoader {
     let train = recipe.train
     let packed = recipe.data.packing ? recipe.data.encoding.maxLength : nil
     let plan = BatchPlan(

@@ -5,6 +5,8 @@ import Text
 public struct ObjectiveRecipe: Sendable {
   /// The objective with its settings.
   public var objective: any Objective & Sendable
+  /// How answers are drawn and what they are worth, where the model itself gives them.
+  public var reinforcement: ReinforcementRecipe?
 
   /// The model that is measured against, by name or path; nil for the run's own as it is before the first step.
   public var referenceModel: String?
@@ -28,6 +30,7 @@ public struct ObjectiveRecipe: Sendable {
     case var reward as RewardModeling:
       reward.centerRewardsCoefficient = try node.double("center_rewards_coefficient", in: 0...1e6)
       objective = reward
+    case is OnlinePreference: objective = OnlinePreference(try Self.preference(node))
     default: break
     }
     if objective.needsReference {
@@ -37,6 +40,7 @@ public struct ObjectiveRecipe: Sendable {
         throw node.error("reference_adapter", "needs reference_model, the model that it belongs to")
       }
     }
+    if objective.learnsFrom == .prompts { reinforcement = try ReinforcementRecipe(&objective, node) }
     try node.finish()
   }
 
@@ -107,7 +111,7 @@ public struct ObjectiveRecipe: Sendable {
       [("reference_model", JSON.string(model).text())]
         + (referenceAdapters.isEmpty ? [] : [("reference_adapter", JSON.array(referenceAdapters.map(JSON.string)).text())])
     }
-    let pairs = [("type", objective.name)] + settings + (reference ?? [])
+    let pairs = [("type", objective.name)] + settings + (reference ?? []) + (reinforcement?.lines(objective) ?? [])
     return "{ \(pairs.map { "\($0.0): \($0.1)" }.joined(separator: ", ")) }"
   }
 
@@ -132,7 +136,7 @@ public struct ObjectiveRecipe: Sendable {
     if let center = (objective as? RewardModeling)?.centerRewardsCoefficient {
       return [("center_rewards_coefficient", number(center))]
     }
-    guard let dpo = (objective as? DirectPreference)?.settings else { return [] }
+    guard let dpo = (objective as? DirectPreference)?.settings ?? (objective as? OnlinePreference)?.settings else { return [] }
     let divergence: [(String, String)] =
       switch dpo.divergence {
       case .reverseKL: [("f_divergence_type", "reverse_kl")]

@@ -82,6 +82,7 @@ public struct Recipe: Sendable {
     let evaluates = !self.data.eval.isEmpty || self.data.evalSplit != nil
     self.objective = try ObjectiveRecipe(objective)
     if let train { self.train = try TrainRecipe(train) }
+    try checkReinforcement(root)
     if let quantization { try read(quantization: quantization) }
     if train?.has("learning_rate") != true {
       self.train.options.learningRate = self.method.settings.learningRate * self.objective.objective.rateScale
@@ -98,6 +99,17 @@ public struct Recipe: Sendable {
 }
 
 extension Recipe {
+  /// Refuses what an objective that learns from the model's own answers cannot have beside it.
+  private func checkReinforcement(_ root: RecipeNode) throws(RecipeError) {
+    guard let reinforcement = objective.reinforcement else { return }
+    guard data.eval.isEmpty, data.evalSplit == nil else {
+      throw root.error(
+        "data", "has evaluation data, and “\(objective.objective.name)” has no loss to measure on them: leave them out")
+    }
+    guard !data.packing else { throw root.error("data", "is packed, and prompts are not: leave packing out") }
+    _ = try reinforcement.settings(train)
+  }
+
   /// `quantization: {type: nf4, double_quant: true, compute_dtype: bf16, skip_modules: [lm_head]}`.
   private mutating func read(quantization node: RecipeNode) throws(RecipeError) {
     guard method.initFrom != nil || method.settings.files != .model else {
