@@ -18,6 +18,7 @@ let house: [SwiftSetting] = [
 let collections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 
 func library(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
   .target(name: name, dependencies: dependencies, path: path, swiftSettings: house)
@@ -60,19 +61,21 @@ let heavy: [Target] = [
   library("Tuners", ["NN", "Checkpoints", "Torch", "Text", collections]),
   library("Generation", ["NN", "Text", "Torch"]),
   library("Evaluation", ["Generation", "Datasets", "NN", "Text", "Torch"]),
+  library("Preferences", ["Datasets", "Text", collections, grdb]),
+  library("Judging", ["Preferences", "Evaluation", "Generation", "NN", "Text", collections]),
   library("Objectives", ["NN", "Datasets", "Torch"]),
   library("Training", ["Objectives", "Tuners", "Checkpoints", "NN", "Datasets", "Text", "Torch", collections]),
   library(
     "Recipes",
     [
-      "Training", "Models", "Tuners", "Evaluation", "Objectives", "Generation", "Datasets", "Checkpoints", "NN", "Text",
-      "Torch", yams, collections,
+      "Training", "Models", "Tuners", "Judging", "Preferences", "Evaluation", "Objectives", "Generation", "Datasets",
+      "Checkpoints", "NN", "Text", "Torch", yams, collections,
     ]),
   .executableTarget(
     name: "attune",
     dependencies: [
-      "Recipes", "Training", "Models", "Tuners", "Evaluation", "Generation", "Datasets", "Checkpoints", "NN", "Text", "Torch",
-      arguments, collections,
+      "Recipes", "Training", "Models", "Tuners", "Judging", "Preferences", "Evaluation", "Generation", "Datasets",
+      "Checkpoints", "NN", "Text", "Torch", arguments, collections,
     ],
     swiftSettings: house),
   library("TestSupport", ["Checkpoints", "Models", "NN", "Text", "Torch", collections]),
@@ -84,14 +87,16 @@ let heavy: [Target] = [
   tests("Tuners", ["NN", "Models", "Torch", "Text", "Checkpoints", "TestSupport", collections]),
   tests("Generation", ["NN", "Models", "Text", "Torch", "Checkpoints", "TestSupport"]),
   tests("Evaluation", ["Generation", "NN", "Models", "Text", "Torch", "Datasets", "Checkpoints", "TestSupport"]),
+  tests("Judging", ["Preferences", "Generation", "NN", "Models", "Text", "Torch", "TestSupport", collections]),
+  tests("Preferences", ["Datasets", "Text", "TestSupport", grdb, collections]),
   tests(
     "Training",
     ["Objectives", "Tuners", "Models", "Datasets", "Checkpoints", "NN", "Text", "Torch", "TestSupport", collections]),
   tests(
     "Recipes",
     [
-      "Training", "Models", "Tuners", "Evaluation", "Objectives", "Generation", "Datasets", "Checkpoints", "NN", "Text",
-      "Torch", "TestSupport", collections,
+      "Training", "Models", "Tuners", "Judging", "Preferences", "Evaluation", "Objectives", "Generation", "Datasets",
+      "Checkpoints", "NN", "Text", "Torch", "TestSupport", collections,
     ]),
   tests("attune", ["Text", "TestSupport", collections]),
 ]
@@ -114,6 +119,7 @@ let package = Package(
       : [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
       ]),
   targets: withoutTorch ? light : light + heavy,
   swiftLanguageModes: [.v6],

@@ -20,6 +20,12 @@ require_build_tools() {
   command -v flock >/dev/null || missing+=(util-linux)
   clang++ -x c++ -fsyntax-only - <<<'#include <vector>' 2>/dev/null || missing+=(g++)
   install_missing "${missing[@]}"
+  require_libraries
+}
+
+# What the program links beside libtorch: SQLite, for preference stores.
+require_libraries() {
+  clang++ -x c -fsyntax-only - <<<'#include <sqlite3.h>' 2>/dev/null || install_missing libsqlite3-dev
 }
 
 # What it takes to fetch a package: pip, and unzip because a wheel is a zip.

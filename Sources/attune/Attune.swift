@@ -27,6 +27,7 @@ struct Attune: ParsableCommand {
           StudentCommand.self,
         ]),
       CommandGroup(name: "Using", subcommands: [Generate.self, Chat.self, Score.self, RewardCommand.self, Tokenize.self]),
+      CommandGroup(name: "Feedback", subcommands: [LabelCommand.self, JudgeCommand.self]),
       CommandGroup(
         name: "Preparing", subcommands: [DataCommand.self, ModelsCommand.self, Quantize.self, Doctor.self, Bench.self]),
     ])

@@ -35,9 +35,10 @@ enum Program {
   /// - Parameters:
   ///   - input: what it reads on standard input.
   ///   - folder: its working folder, also that of its model store.
+  ///   - variables: what its environment has beside this one's.
   ///   - whileRunning: is called once with the process and the path of its output.
   static func run(
-    arguments: [String], input: String = "", in folder: TemporaryFolder,
+    arguments: [String], input: String = "", in folder: TemporaryFolder, environment variables: [String: String] = [:],
     whileRunning: ((Process, String) throws -> Void)? = nil
   ) throws -> Result {
     let name = UUID().uuidString
@@ -52,6 +53,7 @@ enum Program {
     var environment = ProcessInfo.processInfo.environment
     environment["ATTUNE_HOME"] = folder.path("store")
     environment["NO_COLOR"] = "1"
+    environment.merge(variables) { $1 }
     process.environment = environment
     process.standardInput = try FileHandle(forReadingFrom: URL(filePath: paths.input))
     process.standardOutput = try FileHandle(forWritingTo: URL(filePath: paths.output))

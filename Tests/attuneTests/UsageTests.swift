@@ -20,7 +20,7 @@ import Text
     #expect(try Program.run("--version", in: folder).output == "0.1.0\n")
   }
 
-  @Test(arguments: ["tune", "quickstart", "generate", "chat", "score", "tokenize", "merge", "doctor"])
+  @Test(arguments: ["tune", "quickstart", "generate", "chat", "score", "tokenize", "merge", "doctor", "label", "judge"])
   func everyVerbHasHelpWithAnExample(_ verb: String) throws {
     let result = try Program.run("help", verb, in: folder)
     #expect(result.status == 0)

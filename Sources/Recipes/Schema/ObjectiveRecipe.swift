@@ -7,6 +7,8 @@ public struct ObjectiveRecipe: Sendable {
   public var objective: any Objective & Sendable
   /// Whom a distillation learns from.
   public var teacher = TeacherRecipe()
+  /// How rounds of generating, judging and tuning go, where the recipe asks for them: the objective is what they tune by.
+  public var feedback: FeedbackSettings?
 
   /// The model that is measured against, by name or path; nil for the run's own as it is before the first step.
   public var referenceModel: String?
@@ -18,10 +20,16 @@ public struct ObjectiveRecipe: Sendable {
 
   private static let lossNames = PreferenceLoss.allCases.map(\.rawValue)
 
-  init(_ node: RecipeNode?) throws(RecipeError) {
+  /// - Parameter model: the recipe's model, which judges itself where `rlaif` names no other judge.
+  init(_ node: RecipeNode?, model: String) throws(RecipeError) {
     self.init()
     guard let node else { return }
-    let name = try node.choice("type", Objectives.names.map { ($0, $0) })
+    let name = try node.choice("type", (Objectives.names + [FeedbackSettings.name]).map { ($0, $0) })
+    if name == FeedbackSettings.name {
+      let settings = try FeedbackSettings(node, model: model)
+      feedback = settings
+      if !settings.learnsRevisions { objective = DirectPreference() }
+    }
     objective = name.flatMap(Objectives.make) ?? objective
     switch objective {
     case is DirectPreference: objective = DirectPreference(try Self.preference(node))
@@ -110,7 +118,8 @@ public struct ObjectiveRecipe: Sendable {
       [("reference_model", JSON.string(model).text())]
         + (referenceAdapters.isEmpty ? [] : [("reference_adapter", JSON.array(referenceAdapters.map(JSON.string)).text())])
     }
-    let pairs = [("type", objective.name)] + settings + (reference ?? [])
+    let start = feedback.map { [("type", FeedbackSettings.name)] + $0.pairs } ?? [("type", objective.name)]
+    let pairs = start + settings + (reference ?? [])
     return "{ \(pairs.map { "\($0.0): \($0.1)" }.joined(separator: ", ")) }"
   }
 

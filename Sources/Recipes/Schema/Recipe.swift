@@ -80,7 +80,7 @@ public struct Recipe: Sendable {
     }
     self.data = try DataRecipe(data)
     let evaluates = !self.data.eval.isEmpty || self.data.evalSplit != nil
-    self.objective = try ObjectiveRecipe(objective)
+    self.objective = try ObjectiveRecipe(objective, model: model)
     if let train { self.train = try TrainRecipe(train) }
     if let quantization { try read(quantization: quantization) }
     if train?.has("learning_rate") != true {

@@ -41,6 +41,7 @@ struct Tune: ParsableCommand {
 
   func run() throws {
     let recipe = try Recipe(contentsOf: URL(filePath: recipe), overrides: settings + (noCache ? ["data.cache=false"] : []))
+    if let run = FeedbackRun(recipe) { return try goRound(run, recipe) }
     let run = TuneRun(recipe)
     run.anyBase = anyBase
     try run.check(resuming: resume, overwriting: overwrite)
@@ -49,6 +50,17 @@ struct Tune: ParsableCommand {
       return
     }
     try train(run)
+  }
+
+  /// Runs a recipe that generates, judges and tunes in rounds.
+  private func goRound(_ run: FeedbackRun, _ recipe: Recipe) throws {
+    run.anyBase = anyBase
+    try run.check(resuming: resume, overwriting: overwrite)
+    if check {
+      try Terminal.output.write(recipe.yaml)
+      return
+    }
+    try FeedbackTuning(run: run, resuming: resume, json: json, resumeCommand: resumeCommand).go()
   }
 
   private func train(_ run: TuneRun) throws {

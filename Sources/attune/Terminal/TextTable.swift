@@ -6,7 +6,8 @@ struct TextTable {
   /// - Parameter numbers: the columns that stand flush right.
   init(_ rows: [[String]] = [], numbers: Set<Int> = []) { (self.rows, self.numbers) = (rows, numbers) }
 
-  mutating func append(_ cells: String...) { rows.append(cells) }
+  mutating func append(_ cells: String...) { append(cells) }
+  mutating func append(_ cells: [String]) { rows.append(cells) }
 
   /// A line for each row, without spaces at its end.
   var lines: [String] {
