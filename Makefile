@@ -9,7 +9,7 @@ SHELL_SCRIPTS := $(shell grep -ls 'env bash$$' Scripts/* .ci/run)
 # CUDA. With the link's target in the environment it is evaluated again when that changes.
 export ATTUNE_LIBTORCH = $(shell readlink -f .libtorch)
 
-.PHONY: help bootstrap quickstart build debug test test-light test-bench bench bench-methods bench-table lint format imports goldens docs clean
+.PHONY: help bootstrap quickstart build debug test test-light test-bench bench bench-methods bench-memory bench-table lint format imports goldens docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ bench-methods: build ## tune by every method on the quickstart's data, and write
 	@Scripts/fetch-data sentiment
 	Benchmarks/methods run
 	Benchmarks/methods table
+
+bench-memory: build ## measure the memory of quantized models of 1.1B and 7B, and write the table of docs/quantization.md
+	Benchmarks/memory
 
 bench-table: ## write the table of docs/performance.md from runs/bench/results.json
 	Benchmarks/table

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "boundary.h"
 
@@ -18,10 +19,11 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// A caller's function with its release.
+/// A caller's function with its release, and what is kept for it in the place of its inputs.
 class Function final : public torch::CustomClassHolder {
  public:
-  Function(const ct_function &function, int64_t outputs) : function_(function), outputs_(outputs) {}
+  Function(const ct_function &function, int64_t outputs, variable_list kept)
+      : kept(std::move(kept)), function_(function), outputs_(outputs) {}
   ~Function() override { function_.release(function_.context); }
 
   variable_list call(const variable_list &inputs) const {
@@ -42,6 +44,11 @@ class Function final : public torch::CustomClassHolder {
     }
     return results;
   }
+
+  /// Empty where the inputs themselves are kept.
+  variable_list kept;
+  /// Which of them took a gradient.
+  std::vector<bool> learns;
 
  private:
   ct_function function_;
@@ -73,21 +80,28 @@ struct Checkpoint : torch::autograd::Function<Checkpoint> {
     const variable_list given(inputs.begin(), inputs.end() - 1);
     ctx->saved_data["function"] = c10::IValue::make_capsule(function);
     ctx->saved_data["random"] = RandomState(given[0].device()).get();
-    ctx->save_for_backward(given);
+    ctx->saved_data["device"] = given[0].device();
+    if (function->kept.empty()) ctx->save_for_backward(given);
+    for (const auto &input : given) function->learns.push_back(input.requires_grad());
     ctx->set_materialize_grads(false);
     return function->call(given);
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
     const auto function = c10::static_intrusive_pointer_cast<::Function>(ctx->saved_data["function"].toCapsule());
+    const auto device = ctx->saved_data["device"].toDevice();
     variable_list inputs;
-    for (const auto &saved : ctx->get_saved_variables()) {
-      inputs.push_back(saved.detach());
-      inputs.back().set_requires_grad(saved.requires_grad());
+    // What was kept elsewhere goes when it has been used once.
+    auto saved = function->kept.empty() ? ctx->get_saved_variables() : std::exchange(function->kept, {});
+    TORCH_CHECK(saved.size() == function->learns.size(), "a part whose inputs were kept elsewhere goes backward a second time");
+    for (const auto &input : saved) {
+      inputs.push_back(input.detach().to(device));
+      inputs.back().set_requires_grad(function->learns[inputs.size() - 1]);
     }
+    saved.clear();
     variable_list outs, wanted, given;
     {
-      RandomState random(inputs[0].device());
+      RandomState random(device);
       random.set(ctx->saved_data["random"].toTensor());
       const at::AutoGradMode recording(true);
       outs = function->call(inputs);
@@ -107,12 +121,17 @@ struct Checkpoint : torch::autograd::Function<Checkpoint> {
 
 }  // namespace
 
-ct_status ct_checkpoint(ct_function function, const ct_tensor *inputs, int64_t input_count, ct_tensor *outs, int64_t output_count) {
+ct_status ct_checkpoint(ct_function function, const ct_tensor *inputs, int64_t input_count, const ct_tensor *kept, ct_tensor *outs,
+                        int64_t output_count) {
   return ct::guarded([&] {
     TORCH_CHECK(function.run != nullptr && function.release != nullptr, "a function is null");
-    const auto held = c10::make_intrusive<Function>(function, output_count);
+    const auto held = c10::make_intrusive<Function>(function, output_count, variable_list{});
     ct::check_out(outs);
     auto all = ct::list(inputs, input_count);
+    if (kept != nullptr) held->kept = ct::list(kept, input_count);
+    for (size_t i = 0; i < held->kept.size(); ++i)
+      TORCH_CHECK(held->kept[i].sizes() == all[i].sizes() && held->kept[i].scalar_type() == all[i].scalar_type(), "kept in place of ",
+                  all[i].sizes(), " of ", all[i].scalar_type(), " is ", held->kept[i].sizes(), " of ", held->kept[i].scalar_type());
     TORCH_CHECK(!all.empty() && output_count > 0, "a part of ", all.size(), " inputs and ", output_count, " results");
     all.push_back(at::zeros({}, all[0].options().dtype(at::kFloat)).set_requires_grad(true));
     auto results = Checkpoint::apply(at::TensorList(all), held);

@@ -60,6 +60,18 @@ extension CheckpointSource {
   /// A tensor in its stored element type.
   public func tensor(_ name: String) throws -> Tensor { try tensor(name, as: nil) }
 
+  /// A tensor on a device, after whose making no bytes of the file stay in memory but those that it lies over.
+  ///
+  /// - Throws: what ``tensor(_:as:)`` throws.
+  public func loaded(_ name: String, as dtype: DType?, on device: Device = .cpu) throws -> Tensor {
+    let tensor = try tensor(name, as: dtype).to(device)
+    let liesOverFile =
+      try device == .cpu
+      && withStoredBytes(of: name) { stored in try tensor.withUnsafeBytes { $0.baseAddress == stored.baseAddress } }
+    if !liesOverFile { release(name) }
+    return tensor
+  }
+
   /// The failure of a name that is not in the file.
   func absent(_ name: String) -> CheckpointError {
     let count = names.count == 1 ? "1 tensor" : "\(names.count) tensors"

@@ -12,24 +12,29 @@ public enum ModelLoader {
   ///   - dtype: what to keep floating-point parameters as.
   ///   - device: where to keep them.
   ///   - packing: which projections are kept in few bits; nil for those that the checkpoint keeps so.
+  ///   - numbers: what the other projections are kept in.
+  ///   - keep: where the bits of a weight that was packed go; nil for memory.
   /// - Throws: ``ModelError`` for an unknown architecture, a wrong setting, a missing, superfluous or misshapen tensor, and one that
   ///   cannot be packed; what the checkpoint throws.
   public static func load(
     _ configuration: ModelConfiguration, weights: any CheckpointSource, dtype: DType, device: Device,
-    packing: ProjectionPacking? = nil
+    packing: ProjectionPacking? = nil, projections numbers: ProjectionNumbers = .converted,
+    keepingPacked keep: ((Tensor) throws -> Tensor)? = nil
   ) throws -> any CausalLM {
     let architecture = try architecture(configuration)
     let model = try skeleton(configuration)
     let keys = KeyTable(weights, architecture: architecture)
     var unused = Set(weights.names.filter { name in !architecture.buffers.contains { name.hasSuffix($0) } })
     var missing: [String] = []
-    let packer = ProjectionPacker(weights: weights, packing: packing, dtype: dtype, device: device)
+    let packer = ProjectionPacker(
+      weights: weights, packing: packing, dtype: dtype, source: numbers.packedFrom ?? dtype, device: device, keep: keep)
     for (path, slot) in model.projections() where !(model.isTied && path == "lm_head") {
       guard let name = keys.name("\(path).weight"), let projection = try packer.projection(slot.value, at: path, named: name)
       else { continue }
       slot.value = projection
       unused.remove(name)
     }
+    let stored = numbers == .converted ? [:] : Dictionary(uniqueKeysWithValues: model.projections().map { ("\($0).weight", $1) })
     for (path, slot, value) in model.parameters() {
       if model.isTied, path == "lm_head.weight" {
         if let name = keys.name(path) { unused.remove(name) }
@@ -42,7 +47,13 @@ public enum ModelLoader {
       unused.remove(name)
       // What scores texts is small, and computes in float32.
       let kept = path.hasPrefix("score.") ? DType.float32 : dtype
-      slot.value = try read(name, shape: value.shape, from: weights, dtype: kept).to(device)
+      let dense = stored[path]?.value
+      let type = dense == nil ? kept : storedType(name, in: weights) ?? kept
+      slot.value = try read(name, shape: value.shape, from: weights, dtype: type, device: device)
+      if device == .cpu {
+        (dense as? Linear)?.pages = { weights.release(name) }
+        (dense as? Conv1D)?.pages = { weights.release(name) }
+      }
     }
     try check(missing: missing, unused: unused.sorted(), in: weights.path)
     for (_, table) in model.embeddings() { table.outputDType = dtype }
@@ -84,12 +95,17 @@ public enum ModelLoader {
   }
 
   private static func read(
-    _ name: String, shape: [Int], from weights: any CheckpointSource, dtype: DType
+    _ name: String, shape: [Int], from weights: any CheckpointSource, dtype: DType, device: Device
   ) throws -> Tensor {
     if let stored = weights.info(name)?.shape, stored != shape {
       throw ModelError("\(weights.path): tensor “\(name)” has shape \(stored), and its config.json asks for \(shape)")
     }
-    return try weights.tensor(name, as: dtype)
+    return try weights.loaded(name, as: dtype, on: device)
+  }
+
+  /// The floating-point type in which the files have a tensor; nil where they have it in another.
+  private static func storedType(_ name: String, in weights: any CheckpointSource) -> DType? {
+    weights.info(name)?.dtype.flatMap { [.bfloat16, .float16].contains($0) ? $0 : nil }
   }
 
   private static func check(missing: [String], unused: [String], in path: String) throws(ModelError) {

@@ -22,12 +22,29 @@ public struct ProjectionPacking: Sendable, Hashable {
   }
 }
 
+/// What the numbers of projections are kept in that are not packed.
+public enum ProjectionNumbers: Sendable, Hashable {
+  /// In the model's element type.
+  case converted
+  /// As the files have them, over pages that go when a product has read them; those that are packed now are rounded to a type first.
+  case stored(packedFrom: DType?)
+
+  /// What weights are rounded to before they are packed, where that is not the model's element type.
+  var packedFrom: DType? {
+    if case .stored(let dtype) = self { dtype } else { nil }
+  }
+}
+
 /// Makes packed projections, each from its tensor alone: a dense model is never in memory.
 struct ProjectionPacker {
   let weights: any CheckpointSource
   let packing: ProjectionPacking?
   let dtype: DType
+  /// What weights are rounded to before they are packed.
+  let source: DType
   let device: Device
+  /// Where the bits of a weight that was packed go; nil for memory.
+  let keep: ((Tensor) throws -> Tensor)?
 
   /// What stands in the place of `dense`, whose numbers are yet to be loaded; nil where it stays dense. Its bias is yet to be loaded,
   /// too.
@@ -42,7 +59,7 @@ struct ProjectionPacker {
     guard let packing, let format = packing.format, !packing.skips(path) else { return nil }
     // Nothing else is over its bytes, so they go when it is packed.
     defer { weights.release(name) }
-    let tensor = try weights.tensor(name, as: dtype)
+    let tensor = try weights.loaded(name, as: source)
     let weight = dense.storesTransposed ? try tensor.transposed() : tensor
     try check(weight.shape, dense, name)
     return try made(try packed(weight, format, named: name), dense)
@@ -51,7 +68,7 @@ struct ProjectionPacker {
   /// The head that is the token table, packed where it is not to stay dense.
   func head(_ dense: Linear) throws -> any Projection {
     guard let packing, let format = packing.format, !packing.skips("lm_head") else { return dense }
-    return try made(try packed(dense.weight, format, named: "lm_head.weight"), dense)
+    return try made(try packed(dense.weight.to(source), format, named: "lm_head.weight"), dense)
   }
 
   private func keepsStored(_ path: String) -> Bool {
@@ -73,10 +90,13 @@ struct ProjectionPacker {
   }
 
   private func packed(_ weight: Tensor, _ format: PackedWeight.Format, named name: String) throws -> PackedWeight {
+    var packed: PackedWeight
     do throws(TorchError) {
-      return try PackedWeight(packing: weight, as: format, doubleQuant: packing?.doubleQuant ?? true)
+      packed = try PackedWeight(packing: weight, as: format, doubleQuant: packing?.doubleQuant ?? true)
     } catch {
       throw ModelError("\(weights.path): tensor “\(name)” cannot be quantized: \(error.message)")
     }
+    if let keep { packed.numbers = try keep(packed.numbers) }
+    return packed
   }
 }

@@ -21,9 +21,14 @@ public protocol Projection: Module {
   var denseBias: Tensor? { get }
   /// A projection of the same kind with other numbers. weight [out, in].
   func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection
+  /// Says that what was computed with the weight needs it no longer, so that pages of a file that it lies over may go.
+  func releaseWeight()
 }
 
 extension Projection {
+  /// Does nothing.
+  public func releaseWeight() {}
+
   /// Nil.
   public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? { nil }
 
@@ -59,6 +64,8 @@ public final class Linear: Module, Projection {
   @Param("weight") public var weight: Tensor
   /// b [out].
   @Param("bias") public var bias: Tensor?
+  /// Gives the pages of a file that the weight lies over back to the system; nil where it lies in memory.
+  public var pages: (() -> Void)?
 
   /// A projection whose numbers are yet to be loaded.
   public init(_ inputSize: Int, _ outputSize: Int, bias: Bool) throws(TorchError) {
@@ -85,10 +92,16 @@ public final class Linear: Module, Projection {
 
   /// x·Wᵀ + b.
   public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
-    try x.linears([try numbers(weight, bias, for: x.dtype)])[0]
+    defer { releaseWeight() }
+    return try x.linears([try numbers(weight, bias, for: x.dtype)])[0]
   }
   /// W and b.
-  public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? { try numbers(weight, bias, for: dtype) }
+  public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
+    defer { if weight.dtype != dtype { releaseWeight() } }
+    return try numbers(weight, bias, for: dtype)
+  }
+  /// Gives its pages back.
+  public func releaseWeight() { pages?() }
   /// W.
   public func denseWeight() throws(TorchError) -> Tensor { weight }
   /// The same with other numbers.
@@ -103,6 +116,8 @@ public final class Conv1D: Module, Projection {
   @Param("weight") public var weight: Tensor
   /// b [out].
   @Param("bias") public var bias: Tensor?
+  /// Gives the pages of a file that the weight lies over back to the system; nil where it lies in memory.
+  public var pages: (() -> Void)?
 
   /// A projection whose numbers are yet to be loaded.
   public init(_ inputSize: Int, _ outputSize: Int) throws(TorchError) {
@@ -128,12 +143,16 @@ public final class Conv1D: Module, Projection {
 
   /// x·W + b.
   public func forward(_ x: Tensor) throws(TorchError) -> Tensor {
-    try x.linears([try numbers(weight, bias, for: x.dtype, transposed: true)])[0]
+    defer { releaseWeight() }
+    return try x.linears([try numbers(weight, bias, for: x.dtype, transposed: true)])[0]
   }
   /// W and b.
   public func linearWeight(for dtype: DType) throws(TorchError) -> LinearWeight? {
-    try numbers(weight, bias, for: dtype, transposed: true)
+    defer { if weight.dtype != dtype { releaseWeight() } }
+    return try numbers(weight, bias, for: dtype, transposed: true)
   }
+  /// Gives its pages back.
+  public func releaseWeight() { pages?() }
   /// W [out, in].
   public func denseWeight() throws(TorchError) -> Tensor { try weight.transposed() }
   /// The same with other numbers.

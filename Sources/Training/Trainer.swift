@@ -1,3 +1,4 @@
+import Checkpoints
 import Datasets
 import Foundation
 import NN
@@ -32,6 +33,8 @@ public final class Trainer {
   private let observe: (TrainingEvent) -> Void
   private let shouldStop: () -> Bool
   private let feed: BatchFeed
+  /// Where activations are kept that memory is not to hold.
+  private let activations: ScratchFile?
   private var state: TrainingState
   private var evalLoss: Double?
 
@@ -73,6 +76,7 @@ public final class Trainer {
     optimizer = try Optimizer(part.parameters, options: options.optimizer, pages: output, seed: options.seed) {
       part.rateScale(of: $0, learningRate: options.learningRate)
     }
+    activations = options.activationOffloading ? try ScratchFile(in: output) : nil
     try part.companion?.begin(totalSteps: self.totalSteps)
     checkpoints = CheckpointFolder(folder: output.appending(path: "checkpoints"))
     evaluator = evalSamples.isEmpty ? nil : Evaluator(evalSamples, objective: objective)
@@ -199,7 +203,8 @@ public final class Trainer {
 
   /// The sum of a batch's loss; notes what is reported beside it.
   private func evaluated(_ batch: Batch) throws -> Tensor {
-    let result = try objective.evaluate(batch, model: model)
+    let pass = { [objective, model] in try objective.evaluate(batch, model: model) }
+    let result = try activations.map { try keepingActivations($0.copy, during: pass) } ?? pass()
     if result.figures.values != nil {
       var figures = state.window.figures ?? Figures()
       figures.add(result.figures)

@@ -34,6 +34,8 @@ public struct TrainingOptions: Sendable {
   public var maxGradientNorm: Double? = 1
   /// What is computed again in the backward pass instead of being kept.
   public var gradientCheckpointing = GradientCheckpointing.none
+  /// Whether what the checkpointed parts keep lies in a file of the run's folder and not in memory.
+  public var activationOffloading = false
   /// Where dropout and initialisation start.
   public var seed: UInt64 = 42
   /// Steps between rows of metrics.

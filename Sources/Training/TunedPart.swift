@@ -70,14 +70,19 @@ public struct TunedAdapter: TunedPart {
 
   /// Reads the tensors back.
   ///
-  /// - Throws: `TunerError` where they were trained on another base, besides what reading throws.
+  /// - Throws: `TunerError` where they were trained on another base, or on this one quantized otherwise, besides what reading throws.
   public func restore(from folder: URL) throws {
-    if !anyBase, let own = record.base, let saved = try AdapterRecord(readingFrom: folder)?.base,
-      own.fingerprint != saved.fingerprint
-    {
-      throw TunerError(
-        "\(folder.path) was trained on other weights than those of \(base) now: on \(saved.fingerprint), and these are "
-          + "\(own.fingerprint). Go on with the model the run began with; --any-base goes on with this one")
+    if !anyBase, let own = record.base, let saved = try AdapterRecord(readingFrom: folder)?.base {
+      guard own.isSameModel(as: saved) else {
+        throw TunerError(
+          "\(folder.path) was trained on other weights than those of \(base) now: on \(saved.fingerprint), and these are "
+            + "\(own.fingerprint). Go on with the model the run began with; --any-base goes on with this one")
+      }
+      guard own.isSameForm(as: saved) else {
+        throw TunerError(
+          "\(folder.path) was trained over the weights of \(base) \(saved.form), and now they are \(own.form). Go on with the "
+            + "quantization the run began with; --any-base goes on with this one")
+      }
     }
     try AdapterFolder.restore(adapter, from: folder)
   }

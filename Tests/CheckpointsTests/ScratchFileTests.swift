@@ -24,6 +24,24 @@ import Torch
     #expect(try scratch.zeros([0], dtype: .float32).count == 0)
   }
 
+  @Test func whatATensorTookIsFreeAfterIt() throws {
+    let scratch = try ScratchFile(in: folder.url)
+    let source = try Tensor.pattern([700, 30], seed: 5)
+    var tensors = try (0..<4).map { _ in try scratch.copy(of: source) }
+    let size = scratch.byteCount
+    for round in 0..<3 {
+      // Two neighbours make room for one of twice the size.
+      tensors.removeSubrange(1...2)
+      let zeros = try scratch.zeros([1_400, 30], dtype: .float32)
+      #expect(try scratch.byteCount == size && zeros.abs().max().item() == 0, "round \(round)")
+      tensors.insert(contentsOf: try zeros.split(0, [700, 700]), at: 1)
+      #expect(try tensors[0].isEqual(to: source) && tensors[3].isEqual(to: source))
+    }
+    tensors = []
+    #expect(try scratch.copy(of: source.to(.bfloat16)).isEqual(to: source.to(.bfloat16)) && scratch.byteCount == size)
+    #expect(try scratch.copy(of: .zeros([0, 3])).shape == [0, 3])
+  }
+
   /// A tensor outlives the file it lies in.
   @Test func aTensorKeepsItsPart() throws {
     var scratch: ScratchFile? = try ScratchFile(in: folder.url)

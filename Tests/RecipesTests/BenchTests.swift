@@ -39,7 +39,7 @@ import Tuners
 
   // MARK: Random models
 
-  @Test(arguments: ["smollm2-135m", "gpt2-124m", "tinyllama-1.1b"])
+  @Test(arguments: ["smollm2-135m", "gpt2-124m", "tinyllama-1.1b", "mistral-7b"])
   func aRandomModelHasEveryTensorItsConfigurationAsksFor(_ name: String) throws {
     let model = try weights(name, dtype: .bfloat16).model
     #expect(model.dtype == .bfloat16)
@@ -52,7 +52,10 @@ import Tuners
   }
 
   /// The published models have as many parameters as their names say.
-  @Test(arguments: [("smollm2-135m", 134_515_008), ("gpt2-124m", 124_439_808), ("tinyllama-1.1b", 1_100_048_384)])
+  @Test(arguments: [
+    ("smollm2-135m", 134_515_008), ("gpt2-124m", 124_439_808), ("tinyllama-1.1b", 1_100_048_384),
+    ("mistral-7b", 7_241_732_096),
+  ])
   func theKnownShapesHaveThePublishedSizes(_ name: String, _ count: Int) throws {
     let shape = try BenchShape(named: name)
     let list = try RandomTensorList(ModelConfiguration(shape.config, path: name))

@@ -4,6 +4,7 @@ import Recipes
 import TestSupport
 import Testing
 import Torch
+import Tuners
 
 @Suite struct FingerprintTests {
   private let folder: TemporaryFolder
@@ -51,7 +52,7 @@ import Torch
   }
 
   @Test func tellsQuantizedModels() throws {
-    #expect(try ModelFiles(Goldens.url("gguf/llama-q8_0.gguf")).quantization == "Q8_0")
+    #expect(try ModelFiles(Goldens.url("gguf/llama-q8_0.gguf")).quantization?.description == "Q8_0")
     #expect(try ModelFiles(Goldens.url("gguf/llama-tied-f32.gguf")).quantization == nil)
     #expect(try ModelFiles(model).quantization == nil)
   }

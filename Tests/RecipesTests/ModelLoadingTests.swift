@@ -2,6 +2,7 @@ import Checkpoints
 import Foundation
 import Generation
 import NN
+import OrderedCollections
 import TestSupport
 import Testing
 import Text
@@ -54,6 +55,40 @@ import Tuners
       _ = try LoadedModel(model.path, options: cpu)
       Issue.record("loaded")
     } catch { #expect("\(error)".contains("the tokenizer has 700 tokens and the model 96 rows")) }
+  }
+
+  /// What was converted or packed leaves none of its file in memory; a model in the file's own type lies over it.
+  @Test(arguments: [Quantization.Kind?.none, .nf4, .int8])
+  func pagesOfTheFilesAreGivenBack(_ kind: Quantization.Kind?) throws {
+    var members = try BenchShape(named: "tinyllama-1.1b").config.object ?? [:]
+    let sizes = ["vocab_size": 512, "hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 3]
+    for (key, size) in sizes { members[key] = .int(size) }
+    let url = folder.url.appending(path: "shards").standardizedFileURL
+    try RandomModel.write(
+      BenchShape(name: "small", config: .object(members)), dtype: .bfloat16, shardByteLimit: 3_000_000, to: url)
+    var options = cpu
+    options.quantization = kind.map { Quantization($0) }
+    let weights = try ModelWeights(url, options: options)
+    let count = weights.files.weights.names.count
+    // Of 17 MB: a fault maps up to 64 kB around what was touched, of the tensor before, too.
+    #expect(try residentBytes(under: url) <= count * 65536)
+    options.dtype = .bfloat16
+    let mapped = try ModelWeights(url, options: options)
+    _ = try mapped.model.embedding.weight.to(.float32)
+    let resident = try residentBytes(under: url)
+    #expect(resident >= 512 * 512 * 2 && mapped.model.dtype == .bfloat16)
+    #expect(weights.model.projections().contains { $0.slot.value is QuantizedLinear } == (kind != nil))
+  }
+
+  /// The bytes of mapped files below a folder that are in this process's memory.
+  private func residentBytes(under folder: URL) throws -> Int {
+    var (bytes, counts) = (0, false)
+    for line in try String(contentsOfFile: "/proc/self/smaps", encoding: .utf8).split(separator: "\n") {
+      // A mapping begins with its addresses, its figures with their names.
+      if line.first?.isHexDigit == true, line.first?.isUppercase == false { counts = line.contains(folder.path) }
+      if counts, line.hasPrefix("Rss:") { bytes += 1024 * (Int(line.split(separator: " ")[1]) ?? 0) }
+    }
+    return bytes
   }
 
   @Test func aGPUThatIsNotThereIsRefused() {

@@ -76,25 +76,4 @@ import Tuners
       try QuantizedModel(source: source, Quantization(.stored)).write(to: folder.url.appending(path: "stored"), options: cpu)
     }
   }
-
-  @Test func anAdapterSaysHowItsBaseWasQuantized() throws {
-    let source = try TinyModels.folder("llama-tied", in: folder)
-    var options = cpu
-    options.quantization = Quantization(.nf4)
-    #expect(try ModelWeights(source, options: options).recordBase().quantization == "nf4, double")
-    #expect(try ModelWeights(source, options: cpu).recordBase().quantization == nil)
-  }
-
-  @Test func mergingExpandsTheBase() throws {
-    let source = try TinyModels.folder("llama-tied", in: folder)
-    var options = cpu
-    options.quantization = Quantization(.nf4)
-    let output = folder.url.appending(path: "merged")
-    let report = try MergedModel(source: source, adapters: [Goldens.url("adapters/lora").path], dtype: .float32).write(
-      to: output, options: options)
-    #expect(report.check.maxDifference < 1e-3)
-    #expect(try ModelFiles(output).config["quantization_config"] == nil)
-    let merged = try ModelWeights(output, options: cpu)
-    #expect(!merged.model.projections().contains { $0.slot.value is QuantizedLinear })
-  }
 }

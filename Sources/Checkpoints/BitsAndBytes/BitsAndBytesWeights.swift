@@ -76,6 +76,12 @@ public final class BitsAndBytesWeights: CheckpointSource {
     try base.withStoredBytes(of: name, body)
   }
 
+  /// Gives the pages of all parts of a tensor back to the system. See ``CheckpointSource/release(_:)``.
+  public func release(_ name: String) {
+    base.release(name)
+    if kinds[name] != nil { for part in Self.companions { base.release("\(name).\(part)") } }
+  }
+
   /// A packed weight over the mapped file.
   ///
   /// - Throws: ``CheckpointError`` where a part is missing or does not fit the others.

@@ -30,15 +30,20 @@ public enum Safetensors {
     try AtomicFile.write(to: url) { sink in
       try sink.write(plan.header)
       for index in plan.order {
-        let (pending, tensor) = (tensors[index], try tensors[index].make())
-        guard tensor.shape == pending.shape, tensor.dtype == pending.dtype else {
-          throw CheckpointError(
-            .malformed, at: url.path, in: "tensor “\(pending.name)”",
-            "was announced as \(pending.shape) \(pending.dtype.rawValue) and is \(tensor.summary)")
-        }
-        try tensor.withUnsafeBytes { try sink.write($0) }
+        try write(tensors[index], to: sink)
+        tensors[index].written()
       }
     }
+  }
+
+  private static func write(_ pending: PendingTensor, to sink: FileSink) throws {
+    let tensor = try pending.make()
+    guard tensor.shape == pending.shape, tensor.dtype == pending.dtype else {
+      throw CheckpointError(
+        .malformed, at: sink.path, in: "tensor “\(pending.name)”",
+        "was announced as \(pending.shape) \(pending.dtype.rawValue) and is \(tensor.summary)")
+    }
+    try tensor.withUnsafeBytes { try sink.write($0) }
   }
 }
 
@@ -50,12 +55,16 @@ public struct PendingTensor {
   public let shape: [Int]
   /// The element type.
   public let dtype: DType
+  /// Told that it is written and gone.
+  public let written: () -> Void
   /// Makes it; called once for each time it is written.
   public let make: () throws -> Tensor
 
   /// A tensor of known shape and type that `make` will give.
-  public init(_ name: String, shape: [Int], dtype: DType, make: @escaping () throws -> Tensor) {
-    (self.name, self.shape, self.dtype, self.make) = (name, shape, dtype, make)
+  public init(
+    _ name: String, shape: [Int], dtype: DType, written: @escaping () -> Void = {}, make: @escaping () throws -> Tensor
+  ) {
+    (self.name, self.shape, self.dtype, self.written, self.make) = (name, shape, dtype, written, make)
   }
 
   /// A tensor that is there.

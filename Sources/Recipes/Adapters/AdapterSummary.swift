@@ -129,7 +129,7 @@ public struct AdapterSummary: Sendable {
       "path": .string(path), "layout": .string(layout.rawValue), "method": .string(method),
       "base": base.map(JSON.string) ?? .null,
       "base_fingerprint": record?.base.map { .string($0.fingerprint) } ?? .null,
-      "base_quantization": record?.base?.quantization.map(JSON.string) ?? .null,
+      "base_quantization": record?.base?.quantization.map { .string($0.description) } ?? .null,
       "ranks": .array(ranks.map(JSON.int)), "targets": .array(targets.map(JSON.string)),
       "parameters": .int(parameterCount), "bytes": .int(byteCount),
       "not_finite": .array(damaged.map { .string($0.name) }),

@@ -38,6 +38,14 @@ public struct BenchShape: Sendable {
         "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_theta": 10_000.0, "hidden_act": "silu",
         "tie_word_embeddings": false, "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
       ]),
+    BenchShape(
+      name: "mistral-7b",
+      config: [
+        "architectures": ["MistralForCausalLM"], "model_type": "mistral", "vocab_size": 32000, "hidden_size": 4096,
+        "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "max_position_embeddings": 32768, "sliding_window": 4096, "rms_norm_eps": 1e-5, "rope_theta": 10_000.0,
+        "hidden_act": "silu", "tie_word_embeddings": false, "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
+      ]),
   ]
 
   /// The shape of a name, or of a `config.json` by its path.

@@ -10,24 +10,30 @@ public enum RandomModel {
   /// The spread of the weights, which is what the models' own initialisation has.
   private static let standardDeviation = 0.02
 
-  /// Writes `config.json` and `model.safetensors`: weights from N(0, 0.02²), gains of norms 1, biases 0.
+  /// Writes `config.json` and the weights, one tensor after the other: N(0, 0.02²), gains of norms 1, biases 0.
   ///
   /// - Parameters:
   ///   - shape: what to make; its `model_type` is llama, mistral or gpt2.
   ///   - dtype: the element type in the file.
-  ///   - seed: where the random numbers start.
+  ///   - seed: where the random numbers start; those of a tensor follow from it and the tensor's place in the model.
+  ///   - shardByteLimit: the most bytes of tensors in one file; a larger tensor gets a file of its own.
   ///   - folder: made where it is not there; a model in it is replaced.
   /// - Throws: ``RecipeError`` for another `model_type`; `ModelError` for a size that is missing or out of range;
   ///   `CheckpointError` where the disk refuses.
-  public static func write(_ shape: BenchShape, dtype: DType, seed: UInt64 = 42, to folder: URL) throws {
+  public static func write(
+    _ shape: BenchShape, dtype: DType, seed: UInt64 = 42, shardByteLimit: Int = Safetensors.defaultShardByteLimit, to folder: URL
+  ) throws {
     let list = try RandomTensorList(ModelConfiguration(shape.config, path: shape.name))
-    try RandomState.seed(seed)
-    var tensors: [(String, Tensor)] = []
-    for (name, shape, filling) in list.entries { tensors.append((name, try tensor(shape, filling, dtype: dtype))) }
+    let tensors = list.entries.enumerated().map { place, entry in
+      PendingTensor(entry.name, shape: entry.shape, dtype: dtype) {
+        try RandomState.seed(seed &+ UInt64(place))
+        return try tensor(entry.shape, entry.filling, dtype: dtype)
+      }
+    }
     var config = shape.config.object ?? [:]
     config["dtype"] = .string(dtype.rawValue)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    try Safetensors.write(tensors, inFolder: folder)
+    try Safetensors.write(tensors, inFolder: folder, shardByteLimit: shardByteLimit)
     try AtomicFile.write(JSON.object(config).text(.pretty) + "\n", to: folder.appending(path: "config.json"))
   }
 

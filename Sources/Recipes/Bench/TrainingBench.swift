@@ -23,6 +23,8 @@ public struct TrainingBench: Sendable {
   public var lora: LoRAConfiguration
   /// What is computed again in the backward pass instead of being kept.
   public var gradientCheckpointing = GradientCheckpointing.none
+  /// Whether what is kept of checkpointed parts lies in a file.
+  public var activationOffloading = false
   /// Samples in a step.
   public var batchSize = 4
   /// Steps that count, from 1.
@@ -65,6 +67,7 @@ public struct TrainingBench: Sendable {
     options.schedule = .constant
     options.saveEvery = nil
     options.gradientCheckpointing = gradientCheckpointing
+    options.activationOffloading = activationOffloading
     options.maxSteps = steps + warmup
     let trainer = try Trainer(
       model: model, part: try part(weights), objective: recorder,

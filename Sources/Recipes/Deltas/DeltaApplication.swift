@@ -78,10 +78,9 @@ public struct DeltaApplication: Sendable {
     guard !anyBase else { return }
     let own = try base.baseRecord()
     guard own.fingerprint == manifest.base.fingerprint else {
-      let format = { (base: AdapterRecord.Base) in base.quantization.map { "quantized as \($0)" } ?? "not quantized" }
       throw RecipeError(
         "the delta belongs to another base than \(base.path): it was made with \(manifest.base.fingerprint) "
-          + "(\(format(manifest.base))), and this is \(own.fingerprint) (\(format(own))). Give the base it was made with")
+          + "(\(manifest.base.form)), and this is \(own.fingerprint) (\(own.form)). Give the base it was made with")
     }
   }
 

@@ -46,7 +46,7 @@ public struct DeltaManifest: Sendable {
       "attune_delta": .int(Self.version),
       "format": .string(format.rawValue),
       "base": [
-        "fingerprint": .string(base.fingerprint), "quantization": base.quantization.map(JSON.string) ?? .null,
+        "fingerprint": .string(base.fingerprint), "quantization": base.quantization.map { .string($0.description) } ?? .null,
       ],
       "relative_error": .double(error),
       "config": config,
@@ -82,7 +82,8 @@ public struct DeltaManifest: Sendable {
     guard let config = json["config"], config.object != nil else { throw wrong("config") }
     guard let tensors = json["tensors"]?.object else { throw wrong("tensors") }
     self.format = format
-    base = AdapterRecord.Base(fingerprint: fingerprint, quantization: json["base"]?["quantization"]?.string)
+    base = AdapterRecord.Base(
+      fingerprint: fingerprint, quantization: (json["base"]?["quantization"]?.string).map(BaseQuantization.init(described:)))
     self.config = config
     error = json["relative_error"]?.double ?? 0
     entries = [:]

@@ -72,7 +72,7 @@ public struct DeltaSummary: Sendable {
       "format": .string(manifest.format.rawValue),
       "base": [
         "fingerprint": .string(manifest.base.fingerprint),
-        "quantization": manifest.base.quantization.map(JSON.string) ?? .null,
+        "quantization": manifest.base.quantization.map { .string($0.description) } ?? .null,
       ],
       "relative_error": .double(manifest.error),
       "bytes": .int(byteCount),

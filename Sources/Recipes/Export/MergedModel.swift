@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Generation
+import Models
 import NN
 import OrderedCollections
 import Text
@@ -27,7 +28,13 @@ public struct MergedModel {
     public let dtype: DType
     /// How exact the result is.
     public let check: Check
-    /// What could not be written and why.
+    /// The bases that were tried, where the adapters were trained over quantized weights; the one that was kept first.
+    public let trials: [MergeTrial]
+    /// What quantizing the merged weights cost, where that was asked for.
+    public let requantization: RequantizationLoss?
+    /// What trials and losses were measured on, in words; nil where there are none.
+    public let text: String?
+    /// What could not be done and why.
     public let notes: [String]
   }
 
@@ -41,6 +48,16 @@ public struct MergedModel {
   public let shardByteLimit: Int
   /// Whether adapters that were trained on other weights are taken, too.
   public let anyBase: Bool
+  /// How the weights were quantized that the adapters were trained over, where these do not say it.
+  public var trainedOver: BaseQuantization?
+  /// The base to merge into; nil for the one that comes closer to the live model.
+  public var base: MergeBase?
+  /// The weights before they were quantized, where the model's folder does not say where they are.
+  public var original: URL?
+  /// The text to measure on; nil for one of our own.
+  public var text: URL?
+  /// What the merged weights are quantized to; nil to write them dense.
+  public var requantization: Quantization?
 
   /// A merge of given parts.
   public init(
@@ -57,60 +74,67 @@ public struct MergedModel {
     self.init(source: source, weighted: adapters.map { WeightedAdapter($0) }, dtype: dtype)
   }
 
-  /// Merges, writes and reads back.
+  /// Merges, writes and reads back, one weight at a time: no dense model is in memory, but where the files are float32.
   ///
-  /// Sums are made in float32 whatever is written. `config.json` comes last, so that a folder which has one is whole.
+  /// Sums are made in float32 whatever is written. Adapters that were trained over quantized weights are merged into these and into the
+  /// original ones, where they are there; what is closer to the live model is written. `config.json` comes last, so that a folder
+  /// which has one is whole.
   ///
   /// - Parameters:
   ///   - folder: where the model goes; made where it is missing.
   ///   - replacing: write into a folder that holds files.
-  ///   - options: device, threads and quantization, which merges into the expanded weights; the element type is not used.
+  ///   - options: device and threads; neither element type nor quantization are used.
   ///   - say: gets a line before each stage.
   /// - Throws: ``RecipeError`` where the folder holds files or the model read back differs by more than rounding; what reading,
   ///   merging and writing throw.
   public func write(
     to folder: URL, replacing: Bool = false, options: ModelOptions = ModelOptions(), say: (String) -> Void = { _ in }
   ) throws -> Report {
-    try OutputFolder(url: folder).check(
-      inputs: [source] + adapters.map { URL(filePath: $0.folder) }, replacing: replacing, for: "the model")
-    var options = options
-    options.dtype = .float32
-    say("reading \(source.path)")
+    let inputs = [source] + adapters.map { URL(filePath: $0.folder) } + [original, text].compactMap(\.self)
+    try OutputFolder(url: folder).check(inputs: inputs, replacing: replacing, for: "the model")
     let files = try ModelFiles(source)
     let dtype = dtype ?? Self.storedDType(files.weights)
-    let (expected, weights) = try merged(options, say: say)
+    say("reading \(source.path)")
+    let live = try LiveModel(self, files, options)
+    let expected = try scores(live.weights.model)
+    say(adapters.isEmpty ? "no adapters to merge" : "merging \(live.weights.adapters.active.joined(separator: ", "))")
+    let choice = try live.merged(self, as: dtype, say: say)
+    let merged = choice.weights
+    let scratch = try ScratchFile(in: folder)
+    let loss = try requantization.map { try live.requantize(merged, as: $0, keepingIn: scratch) }
+    let made = try scores(merged.model)
     say("writing \(folder.path)")
     let export = ModelExport(
-      source: source, files: files, dtype: dtype, vocabulary: weights.vocabulary, shardByteLimit: shardByteLimit)
-    let (written, notes) = try export.write(weights.model, to: folder)
-    say("reading it back")
-    let check = try check(folder, against: expected, options: options)
-    guard dtype != .float32 || check.maxDifference <= 1e-3 * (1 + check.maxScore) else {
-      throw RecipeError(
-        "\(folder.path): the model read back differs by \(check.maxDifference) from the merged one, more than rounding explains")
+      source: source, files: files, dtype: dtype, vocabulary: merged.vocabulary, shardByteLimit: shardByteLimit)
+    let (written, notes) = try export.write(merged.model, to: folder) {
+      scratch.release()
+      merged.release($0)
     }
-    return Report(files: written, dtype: dtype, check: check, notes: notes)
+    say("reading it back")
+    let actual = try scores(Self.weights(folder, options).model)
+    let rounding = try check(actual, against: made, of: merged.model)
+    guard dtype != .float32 || rounding.maxDifference <= 1e-3 * (1 + rounding.maxScore) else {
+      throw RecipeError(
+        "\(folder.path): the model read back differs by \(rounding.maxDifference) from the merged one, more than rounding explains"
+      )
+    }
+    return Report(
+      files: written, dtype: dtype, check: try check(actual, against: expected, of: merged.model), trials: choice.trials,
+      requantization: loss, text: live.text?.source, notes: choice.notes + notes)
   }
 
-  /// The model after merging, and the scores it has to give.
-  private func merged(_ options: ModelOptions, say: (String) -> Void) throws -> (scores: [Float], weights: ModelWeights) {
-    let weights = try ModelWeights(source, options: options)
-    try weights.load(weighted: adapters, anyBase: anyBase, scores: true)
-    // What scores texts needs no other head in its folder.
-    if weights.model.score != nil { weights.model.head = AbsentHead(weights.model.shape.hiddenSize) }
-    let expected = try scores(weights.model)
-    say(adapters.isEmpty ? "no adapters to merge" : "merging \(weights.adapters.active.joined(separator: ", "))")
-    try weights.adapters.mergeAndUnload()
-    try weights.model.expandProjections()
-    return (expected, weights)
-  }
-
-  private func check(_ folder: URL, against expected: [Float], options: ModelOptions) throws -> Check {
+  /// The weights of a folder or file, projections as they lie there, computing in float32.
+  static func weights(
+    _ url: URL, _ options: ModelOptions, _ quantization: Quantization? = nil, packedFrom dtype: DType? = nil
+  ) throws -> ModelWeights {
     var options = options
-    options.quantization = nil
-    let weights = try ModelWeights(folder, options: options)
-    let actual = try scores(weights.model)
-    let width = weights.model.scoreHeadShape?.labels ?? weights.model.shape.vocabularySize
+    (options.dtype, options.quantization) = (.float32, quantization)
+    return try ModelWeights(url, options: options, projections: .stored(packedFrom: dtype))
+  }
+
+  /// How far scores are from others.
+  private func check(_ actual: [Float], against expected: [Float], of model: any CausalLM) throws -> Check {
+    let width = model.scoreHeadShape?.labels ?? model.shape.vocabularySize
     var (difference, largest, same) = (0.0, 0.0, 0)
     for start in stride(from: 0, to: expected.count, by: width) {
       var best = (expected: start, actual: start)

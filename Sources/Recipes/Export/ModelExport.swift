@@ -5,6 +5,7 @@ import NN
 import OrderedCollections
 import Text
 import Torch
+import Tuners
 
 /// Writes a model as it stands in memory as a Hugging Face folder.
 struct ModelExport {
@@ -18,6 +19,8 @@ struct ModelExport {
   var config: JSON?
   /// The vocabulary where it has grown beyond that of the source.
   var vocabulary: GrownVocabulary?
+  /// What the model was quantized from, where it was.
+  var origin: QuantizedOrigin?
   /// The most bytes of tensors in one file; a larger tensor gets a file of its own.
   var shardByteLimit = Safetensors.defaultShardByteLimit
 
@@ -26,8 +29,11 @@ struct ModelExport {
   /// - Parameters:
   ///   - model: the model, without adapters.
   ///   - folder: where to; made where it is missing.
+  ///   - release: told the path of each parameter once it is written, whose pages of a file may go then.
   /// - Returns: the files in order of writing, and what could not be written and why.
-  func write(_ model: any CausalLM, to folder: URL) throws -> (files: [String], notes: [String]) {
+  func write(
+    _ model: any CausalLM, to folder: URL, release: @escaping (String) -> Void = { _ in }
+  ) throws -> (files: [String], notes: [String]) {
     // An adapter on the head, or of it, parts it from the token table.
     let isTied = model.isTied && (model.head as? Linear).map { $0.weight.sharesStorage(with: model.embedding.weight) } ?? false
     let tensors = model.parameters().filter { !(isTied && $0.path == "lm_head.weight") }
@@ -35,15 +41,37 @@ struct ModelExport {
     let packed = try quantized.flatMap { try BitsAndBytesTensors.make($0.1, at: $0.0) }
     let config = folder.appending(path: "config.json")
     try OutputFolder(url: folder).begin(sealedBy: config.lastPathComponent)
+    let dense = tensors.map { path, _, value in
+      PendingTensor(path, shape: value.shape, dtype: dtype, written: { release(path) }) { try value.to(dtype) }
+    }
+    let bits = packed.map { name, tensor in
+      PendingTensor(name, shape: tensor.shape, dtype: tensor.dtype, written: { release(name) }) { tensor }
+    }
     var written = try Safetensors.write(
-      tensors.map { path, _, value in PendingTensor(path, shape: value.shape, dtype: dtype) { try value.to(dtype) } }
-        + packed.map { PendingTensor($0.0, $0.1) },
-      inFolder: folder, shardByteLimit: shardByteLimit)
+      dense + mergedTensors(model) + bits, inFolder: folder, shardByteLimit: shardByteLimit)
     var companions = ModelCompanions(source: source, files: files, vocabulary: vocabulary)
     written += try companions.write(to: folder)
+    try QuantizedOrigin.write(origin, to: folder)
+    if origin != nil { written.append(AdapterRecord.fileName) }
     let settings = quantized.first.map { quantization($0.1, in: model) }
     try AtomicFile.write(configJSON(of: model, isTied: isTied, quantization: settings).text(.pretty) + "\n", to: config)
     return (written + ["config.json"], companions.notes)
+  }
+
+  /// The weights and biases of projections that are merged as they are written.
+  private func mergedTensors(_ model: any CausalLM) -> [PendingTensor] {
+    model.projections().flatMap { path, slot -> [PendingTensor] in
+      guard let merged = slot.value as? MergedProjection else { return [] }
+      let shape = [merged.outputSize, merged.inputSize]
+      let weight = PendingTensor("\(path).weight", shape: merged.storesTransposed ? shape.reversed() : shape, dtype: dtype) {
+        let weight = try merged.denseWeight().to(dtype)
+        return try merged.storesTransposed ? weight.transposed().contiguous() : weight
+      }
+      let bias = merged.denseBias.map { bias in
+        PendingTensor("\(path).bias", shape: bias.shape, dtype: dtype) { try bias.to(dtype) }
+      }
+      return [weight] + [bias].compactMap(\.self)
+    }
   }
 
   /// The configuration of the result.

@@ -38,6 +38,9 @@ public struct QuantizedModel {
 
   /// Packs one projection after the other and writes the folder; `config.json` comes last, so that a folder which has one is whole.
   ///
+  /// Packed bits wait in a scratch file of the folder's disk, and what stays dense is read when its turn comes: memory never holds the
+  /// model.
+  ///
   /// - Parameters:
   ///   - folder: where the model goes; made where it is missing.
   ///   - replacing: write into a folder that holds files.
@@ -58,12 +61,17 @@ public struct QuantizedModel {
     var options = options
     (options.dtype, options.device, options.quantization) = (dtype, .cpu, quantization)
     say("reading \(source.path)")
-    let weights = try ModelWeights(source, options: options)
+    let scratch = try ScratchFile(in: folder)
+    let weights = try ModelWeights(source, options: options, keepingPacked: scratch.copy)
     let packed = weights.model.projections().compactMap { ($0.slot.value as? QuantizedLinear)?.packed }
     guard !packed.isEmpty else { throw RecipeError("the modules to skip are all there are; nothing would be quantized") }
     say("writing \(folder.path)")
-    let export = ModelExport(source: source, files: files, dtype: dtype, shardByteLimit: shardByteLimit)
-    let (written, notes) = try export.write(weights.model, to: folder)
+    let export = ModelExport(
+      source: source, files: files, dtype: dtype, origin: try QuantizedOrigin(files), shardByteLimit: shardByteLimit)
+    let (written, notes) = try export.write(weights.model, to: folder) {
+      scratch.release()
+      weights.release($0)
+    }
     return Report(
       files: written, dtype: dtype, packed: packed.count, dense: weights.model.projections().count - packed.count,
       packedBytes: packed.reduce(0) { $0 + $1.byteCount },

@@ -60,19 +60,27 @@ extension ModelFiles {
   /// - Parameter dtype: the element type in which they compute.
   /// - Throws: what reading them throws.
   public func baseRecord(dtype: String? = nil) throws -> AdapterRecord.Base {
-    AdapterRecord.Base(fingerprint: try BaseFingerprint(weights).description, quantization: quantization, dtype: dtype)
+    AdapterRecord.Base(
+      fingerprint: try BaseFingerprint(weights).description,
+      original: try QuantizedOrigin(readingFrom: URL(filePath: path))?.fingerprint, quantization: quantization, dtype: dtype)
   }
 
-  /// The format in which most of the weights are quantized: a GGUF type, or the method that config.json names; nil where they are
-  /// not.
-  public var quantization: String? {
+  /// How the weights are quantized: as config.json says, or in the type of GGUF that most are in; nil where they are not.
+  public var quantization: BaseQuantization? {
     if let settings = config["quantization_config"], !settings.isNull {
-      return settings["quant_method"]?.string ?? "unknown"
+      guard settings["quant_method"]?.string == "bitsandbytes" else {
+        return BaseQuantization(settings["quant_method"]?.string ?? "unknown")
+      }
+      let isFourBits = settings["load_in_4bit"]?.bool ?? settings["_load_in_4bit"]?.bool ?? false
+      return BaseQuantization(
+        isFourBits ? settings["bnb_4bit_quant_type"]?.string ?? "fp4" : "int8",
+        doubleQuant: isFourBits && settings["bnb_4bit_use_double_quant"]?.bool ?? false,
+        skipModules: (settings["llm_int8_skip_modules"]?.array ?? []).compactMap(\.string))
     }
     var bytes: OrderedDictionary<String, Int> = [:]
     for info in weights.names.compactMap(weights.info) where info.storedType.wholeMatch(of: /I?Q\d.*|TQ.*|MXFP.*/) != nil {
       bytes[info.storedType, default: 0] += info.byteCount
     }
-    return bytes.max { $0.value < $1.value }?.key
+    return bytes.max { $0.value < $1.value }.map { BaseQuantization($0.key) }
   }
 }

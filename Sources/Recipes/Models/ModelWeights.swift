@@ -55,19 +55,35 @@ public final class ModelWeights {
   public private(set) var vocabulary: GrownVocabulary?
   private let quantization: Quantization?
 
-  /// Loads the weights of a folder or .gguf file.
+  /// Loads the weights of a folder or .gguf file, tensor by tensor: beside what is kept, memory holds one of them as the file has it and
+  /// one as it is converted.
   ///
+  /// - Parameters:
+  ///   - url: the folder or file.
+  ///   - options: what to load it as.
+  ///   - numbers: what projections are kept in that are not packed.
+  ///   - keep: where the bits of a weight that is packed now go; nil for memory.
   /// - Throws: `CheckpointError`, `ModelError` or `TorchError` that names file, key or tensor; ``RecipeError`` for a GPU that
   ///   is not there.
-  public init(_ url: URL, options: ModelOptions = ModelOptions()) throws {
+  public init(
+    _ url: URL, options: ModelOptions = ModelOptions(), projections numbers: ProjectionNumbers = .converted,
+    keepingPacked keep: ((Tensor) throws -> Tensor)? = nil
+  ) throws {
     let device = try options.resolvedDevice()
     if let threads = options.threads { try TorchRuntime.setThreads(threads) }
     files = try ModelFiles(url)
     model = try ModelLoader.load(
       ModelConfiguration(files.config, path: files.path), weights: files.weights, dtype: options.resolvedDType(on: device),
-      device: device, packing: options.quantization?.packing)
+      device: device, packing: options.quantization?.packing, projections: numbers, keepingPacked: keep)
     quantization = options.quantization
     adapters = try AdapterSet(model)
+  }
+
+  /// Lets the pages of the files go that a parameter lies over; they are read again where it is used again.
+  func release(_ path: String) {
+    let configuration = ModelConfiguration(files.config, path: files.path)
+    guard let name = try? ModelLoader.name(of: path, in: files.weights, configuration) else { return }
+    files.weights.release(name)
   }
 
   /// The folder or file it came from.
@@ -76,7 +92,7 @@ public final class ModelWeights {
   /// What tells these weights from others; found once, when an adapter that names its base is loaded.
   private lazy var baseRecord = Result {
     var record = try files.baseRecord(dtype: model.dtype.rawValue)
-    record.quantization = quantization?.name ?? record.quantization
+    record.quantization = quantization?.record ?? record.quantization
     return record
   }
 
@@ -85,17 +101,39 @@ public final class ModelWeights {
   /// - Throws: what reading them throws.
   public func recordBase() throws -> AdapterRecord.Base { try baseRecord.get() }
 
-  /// Refuses an adapter that was trained on other weights than these, by what it noted of them; one that noted nothing passes.
+  /// Refuses an adapter that was trained on other weights than these, or on these quantized otherwise, by what it noted of them; one
+  /// that noted nothing passes.
   ///
-  /// - Throws: ``RecipeError`` that names both bases.
+  /// - Throws: ``RecipeError`` that names both bases and says what to do.
   public func refuseOtherBase(ofAdapterIn folder: URL) throws {
     guard let noted = try AdapterRecord(readingFrom: folder)?.base else { return }
     let own = try recordBase()
-    guard noted.fingerprint != own.fingerprint else { return }
-    let format = { (base: AdapterRecord.Base) in base.quantization.map { "quantized as \($0)" } ?? "not quantized" }
+    guard noted.isSameModel(as: own) else {
+      throw RecipeError(
+        "the adapter \(folder.path) was trained on another base than \(path): on \(noted.fingerprint) (\(noted.form)), and "
+          + "this is \(own.fingerprint) (\(own.form)). Give the model it was trained on; --any-base uses it here all the same")
+    }
+    guard !noted.isSameForm(as: own) else { return }
     throw RecipeError(
-      "the adapter \(folder.path) was trained on another base than \(path): on \(noted.fingerprint) (\(format(noted))), and "
-        + "this is \(own.fingerprint) (\(format(own))). Give the model it was trained on; --any-base uses it here all the same")
+      "the adapter \(folder.path) was trained over the weights of this model \(noted.form), and here they are \(own.form): "
+        + "\(Self.remedy(noted.quantization, files)); --any-base uses it here all the same")
+  }
+
+  /// How to have the weights in a form.
+  private static func remedy(_ wanted: BaseQuantization?, _ files: ModelFiles) -> String {
+    guard let wanted else {
+      return files.quantization == nil
+        ? "leave the quantization out" : "give the model that \(files.path) was quantized from"
+    }
+    if let own = files.quantization {
+      return own.isSame(as: wanted)
+        ? "leave the quantization out" : "give the model itself, or the folder that was quantized as \(wanted)"
+    }
+    guard let quantization = Quantization(wanted) else { return "give the file that it was trained over" }
+    let kind = quantization.kind.rawValue
+    return wanted.doubleQuant || quantization.kind == .int8
+      ? "load it with --quantize \(kind) (in a recipe: `quantization: \(kind)`)"
+      : "load it with --quantize \(kind) --no-double-quant (in a recipe: `quantization: { type: \(kind), double_quant: false }`)"
   }
 
   /// Refuses a model that scores texts and has no head to predict tokens with.

@@ -1,6 +1,7 @@
 import Models
 import NN
 import Torch
+import Tuners
 
 /// What the weights of projections are kept in, frozen.
 public struct Quantization: Sendable, Hashable {
@@ -39,11 +40,17 @@ public struct Quantization: Sendable, Hashable {
     skipModules = try node.strings("skip_modules") ?? skipModules
   }
 
-  /// The format in words, as an adapter notes it of its base; nil where the file says it.
-  public var name: String? {
+  /// The quantization that an adapter noted of its base; nil where the model's files have it of themselves.
+  public init?(_ noted: BaseQuantization) {
+    guard let kind = Kind(rawValue: noted.type), kind != .stored else { return nil }
+    (self.kind, doubleQuant, skipModules) = (kind, noted.doubleQuant, noted.skipModules)
+  }
+
+  /// What an adapter notes of its base; nil where the files say it.
+  public var record: BaseQuantization? {
     switch kind {
-    case .nf4, .fp4: doubleQuant ? "\(kind.rawValue), double" : kind.rawValue
-    case .int8: kind.rawValue
+    case .nf4, .fp4: BaseQuantization(kind.rawValue, doubleQuant: doubleQuant, skipModules: skipModules)
+    case .int8: BaseQuantization(kind.rawValue, skipModules: skipModules)
     case .stored: nil
     }
   }

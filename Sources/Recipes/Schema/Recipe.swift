@@ -236,6 +236,10 @@ public struct TrainRecipe: Sendable {
     model.device = try node.string("device").map { text throws(RecipeError) in try ModelOptions.device(text) } ?? nil
     model.threads = try node.int("threads", in: 1...4096)
     if let part = try node.child("gradient_checkpointing", shorthand: "type") { try read(checkpointing: part) }
+    options.activationOffloading = try node.bool("activation_offloading") ?? false
+    if options.activationOffloading, options.gradientCheckpointing.part == .none {
+      throw node.error("activation_offloading", "keeps what checkpointed layers keep: give gradient_checkpointing: full, too")
+    }
     if let schedule = try node.child("schedule", shorthand: "type") { try read(schedule: schedule) }
     if let optimizer = try node.child("optimizer", shorthand: "type") { try read(optimizer: optimizer) }
     if let adafactor = options.optimizer.method as? Adafactor, adafactor.hasRelativeStep, node.has("learning_rate") {

@@ -84,6 +84,7 @@ extension TrainRecipe {
     lines.append("max_grad_norm: \(JSON.python(options.maxGradientNorm ?? 0))")
     let checkpointing = options.gradientCheckpointing
     lines.append("gradient_checkpointing: { type: \(checkpointing.part.rawValue), every: \(checkpointing.every) }")
+    if options.activationOffloading { lines.append("activation_offloading: true") }
     lines.append("dtype: \(ModelOptions.dtypes.first { $0.value == model.dtype }?.name ?? "auto")")
     lines.append("device: \(model.device?.description ?? "auto")")
     if let threads = model.threads { lines.append("threads: \(threads)") }

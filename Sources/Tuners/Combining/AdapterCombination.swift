@@ -76,7 +76,13 @@ public struct AdapterCombination: Sendable, Hashable {
     }
     var adapter = adapters[0].adapter
     adapter.modules = OrderedDictionary(uniqueKeysWithValues: modules.map { ($0.path, $0) })
-    adapter.record.base = adapters.lazy.compactMap(\.adapter.record.base).first
+    let bases = adapters.compactMap(\.adapter.record.base)
+    adapter.record.base = bases.first
+    // Over weights that were quantized in different ways, the sum belongs to neither of them.
+    if let first = bases.first, bases.contains(where: { !$0.isSameForm(as: first) }) {
+      adapter.record.base?.quantization = nil
+      adapter.record.base?.isFormKnown = false
+    }
     return Result(adapter, losses)
   }
 
@@ -99,8 +105,8 @@ public struct AdapterCombination: Sendable, Hashable {
 
   /// Changes of different models do not add up to anything.
   private func refuseOtherBases(_ adapters: [StoredLoRA]) throws(TunerError) {
-    let known = adapters.compactMap(\.record.base?.fingerprint)
-    guard let first = known.first, known.contains(where: { $0 != first }) else { return }
+    let known = adapters.compactMap(\.record.base)
+    guard let first = known.first, known.contains(where: { !$0.isSameModel(as: first) }) else { return }
     throw TunerError("the adapters were trained on different bases, by their \(AdapterRecord.fileName); they cannot be combined")
   }
 }

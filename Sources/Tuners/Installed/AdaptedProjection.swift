@@ -110,7 +110,7 @@ public final class AdaptedProjection: Module, Projection {
   /// The delta of an adapter.
   public func delta(_ name: String) -> (any AdapterDelta)? { deltas.first { $0.name == name }?.module }
 
-  private var activeDeltas: [ActiveDelta] { activeDeltas(active.map { AdapterUse($0, weight: weights[$0] ?? 1) }) }
+  fileprivate var activeDeltas: [ActiveDelta] { activeDeltas(active.map { AdapterUse($0, weight: weights[$0] ?? 1) }) }
 
   private func activeDeltas(_ uses: [AdapterUse]) -> [ActiveDelta] {
     uses.compactMap { use in delta(use.name).map { ActiveDelta(delta: $0, weight: use.weight) } }
@@ -153,6 +153,8 @@ public final class AdaptedProjection: Module, Projection {
 
   /// The base's weight.
   public func denseWeight() throws(TorchError) -> Tensor { try base.denseWeight() }
+  /// The base's.
+  public func releaseWeight() { base.releaseWeight() }
 
   /// A projection like the base with other numbers.
   public func replacing(weight: Tensor, bias: Tensor?) throws(TorchError) -> any Projection {
@@ -164,6 +166,13 @@ public final class AdaptedProjection: Module, Projection {
     var result = base
     for delta in activeDeltas { result = try delta.merged(into: result) }
     return result
+  }
+}
+
+extension AdaptedProjection {
+  /// The same, made anew each time it is needed, in numbers of an element type.
+  func mergedOnDemand(as dtype: DType) throws(TorchError) -> MergedProjection {
+    try MergedProjection(base, activeDeltas, as: dtype)
   }
 }
 

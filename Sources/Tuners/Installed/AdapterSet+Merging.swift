@@ -36,14 +36,32 @@ extension AdapterSet {
   /// - Throws: ``TunerError`` where an adapter does what no weights can, or a merged weight holds a number that is not finite; the
   ///   model is as before then.
   public func merge() throws {
+    try merge { slot in try (slot.value as? AdaptedProjection)?.merged() }
+  }
+
+  /// The same with weights that are made anew each time they are needed, in numbers of an element type; quantized projections become
+  /// such, too, whether an adapter changes them or not. See ``MergedProjection``.
+  ///
+  /// - Throws: what ``merge()`` throws.
+  public func mergeOnDemand(as dtype: DType) throws {
+    try merge { slot in
+      switch slot.value {
+      case let adapted as AdaptedProjection: try adapted.mergedOnDemand(as: dtype)
+      case let quantized as QuantizedLinear: try MergedProjection(quantized, [], as: dtype)
+      default: nil
+      }
+    }
+  }
+
+  /// Merges with what `merged` makes of a place; nil leaves it as it is.
+  private func merge(_ merged: (ProjectionSlot) throws -> (any Projection)?) throws {
     try refuseWhileMerged()
     let before = UnmergedModel(model)
     var commits: [() -> Void] = []
-    for (path, slot) in model.projections() {
-      guard let adapted = slot.value as? AdaptedProjection else { continue }
-      let merged = try adapted.merged()
-      if !adapted.active.isEmpty { try refuseNaN(merged, at: path) }
-      commits.append { slot.value = merged }
+    for (path, slot) in model.projections() where !path.hasSuffix(".base_layer") {
+      guard let result = try merged(slot) else { continue }
+      if let adapted = slot.value as? AdaptedProjection, !adapted.active.isEmpty { try refuseNaN(result, at: path) }
+      commits.append { slot.value = result }
     }
     for part in active.compactMap({ self[$0] }).flatMap(\.parts) { commits.append(try part.merge()) }
     for (path, embedding) in model.embeddings() where !embedding.deltas.isEmpty {

@@ -9,14 +9,39 @@ public struct AdapterRecord: Sendable, Hashable {
   public struct Base: Sendable, Hashable {
     /// What tells it from other models, as text that is compared.
     public var fingerprint: String
-    /// The format of its weights where they are quantized: `Q4_K`, `bitsandbytes`; nil where they are not.
-    public var quantization: String?
+    /// The fingerprint of the weights that it was quantized from, where its files say which.
+    public var original: String?
+    /// How its weights are quantized; nil where they are not, or where that is not known.
+    public var quantization: BaseQuantization?
+    /// Whether it is known how its weights are quantized.
+    public var isFormKnown: Bool
     /// The element type in which it computed.
     public var dtype: String?
 
     /// A base by what is known of it.
-    public init(fingerprint: String, quantization: String? = nil, dtype: String? = nil) {
-      (self.fingerprint, self.quantization, self.dtype) = (fingerprint, quantization, dtype)
+    public init(
+      fingerprint: String, original: String? = nil, quantization: BaseQuantization? = nil, isFormKnown: Bool = true,
+      dtype: String? = nil
+    ) {
+      (self.fingerprint, self.original, self.quantization) = (fingerprint, original, quantization)
+      (self.isFormKnown, self.dtype) = (isFormKnown, dtype)
+    }
+
+    /// Whether both come from the same weights, however these are quantized.
+    public func isSameModel(as other: Base) -> Bool {
+      fingerprint == other.fingerprint || (original ?? fingerprint) == (other.original ?? other.fingerprint)
+    }
+
+    /// Whether the weights of both are quantized alike, or it is not known how those of one are.
+    public func isSameForm(as other: Base) -> Bool {
+      guard isFormKnown, other.isFormKnown else { return true }
+      guard let quantization, let theirs = other.quantization else { return quantization == other.quantization }
+      return quantization.isSame(as: theirs)
+    }
+
+    /// How the weights are quantized, in words.
+    public var form: String {
+      quantization.map { "quantized as \($0)" } ?? (isFormKnown ? "not quantized" : "not known whether quantized")
     }
   }
 
@@ -40,8 +65,17 @@ public struct AdapterRecord: Sendable, Hashable {
     guard let fingerprint = base["fingerprint"]?.string, !fingerprint.isEmpty else {
       throw TunerError("\(url.path): “base.fingerprint” is missing; remove the file to use the adapter without its record")
     }
+    var quantization: BaseQuantization?
+    if let noted = base["quantization"], !noted.isNull {
+      quantization = BaseQuantization(noted)
+      guard quantization != nil else {
+        throw TunerError(
+          "\(url.path): “base.quantization” has no “type”; remove the file to use the adapter without its record")
+      }
+    }
     self.base = Base(
-      fingerprint: fingerprint, quantization: base["quantization"]?.string, dtype: base["dtype"]?.string)
+      fingerprint: fingerprint, original: base["original"]?.string, quantization: quantization,
+      isFormKnown: base["quantization"] != nil, dtype: base["dtype"]?.string)
   }
 
   /// Writes it into an adapter's folder; a record without a base leaves no file.
@@ -51,12 +85,10 @@ public struct AdapterRecord: Sendable, Hashable {
       if FileManager.default.fileExists(atPath: url.path) { try FileManager.default.removeItem(at: url) }
       return
     }
-    let json: JSON = [
-      "base": [
-        "fingerprint": .string(base.fingerprint), "quantization": base.quantization.map(JSON.string) ?? .null,
-        "dtype": base.dtype.map(JSON.string) ?? .null,
-      ]
-    ]
-    try AtomicFile.write(json.text(.pretty) + "\n", to: url)
+    var members: OrderedDictionary<String, JSON> = ["fingerprint": .string(base.fingerprint)]
+    members["original"] = base.original.map(JSON.string)
+    if base.isFormKnown { members["quantization"] = base.quantization?.json ?? .null }
+    members["dtype"] = base.dtype.map(JSON.string) ?? .null
+    try AtomicFile.write(JSON.object(["base": .object(members)]).text(.pretty) + "\n", to: url)
   }
 }

@@ -6,7 +6,7 @@ import Recipes
 /// `attune bench`: how fast this machine tunes and generates.
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measure training steps or generation: tokens a second, memory, utilisation.",
+    abstract: "Measure training steps, generation or loading: tokens a second, memory, utilisation.",
     discussion: """
       Nothing is kept: runs go to a temporary folder.
 
@@ -15,7 +15,7 @@ struct Bench: ParsableCommand {
         attune bench --config smollm2-135m --batch-size 4 --length 256 --dtype bf16
         attune bench generate --config smollm2-135m --streams 16
       """,
-    subcommands: [BenchTrain.self, BenchGenerate.self, BenchModel.self], defaultSubcommand: BenchTrain.self)
+    subcommands: [BenchTrain.self, BenchGenerate.self, BenchLoad.self, BenchModel.self], defaultSubcommand: BenchTrain.self)
 }
 
 extension TrainingBench.Method: ExpressibleByArgument {}

@@ -42,7 +42,7 @@ struct BenchGenerate: ParsableCommand {
   }
 
   func run() throws {
-    let result = try model.measure(quantization: weights.quantize) { weights, _ in
+    let result = try model.measure(quantization: weights.quantization) { weights, _ in
       var bench = GenerationBench()
       (bench.streams, bench.promptLength, bench.newTokens) = (streams, promptLength, newTokens)
       (bench.repeats, bench.warmup) = (steps, warmup)

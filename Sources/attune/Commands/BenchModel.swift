@@ -9,7 +9,7 @@ struct BenchModel: ParsableCommand {
     commandName: "model",
     abstract: "Write a model of random numbers in a given shape, for others to measure on too.",
     discussion: """
-      The folder holds config.json and model.safetensors, and no tokenizer.
+      The folder holds config.json and the weights, and no tokenizer. Tensors are made and written one by one.
 
       Example:
         attune bench model smollm2-135m --dtype bf16 --output runs/bench/smollm2-135m
@@ -27,6 +27,8 @@ struct BenchModel: ParsableCommand {
   @Option(help: ArgumentHelp("Where the random numbers start.", valueName: "n"))
   var seed: UInt64 = 42
 
+  @OptionGroup var shards: ShardArguments
+
   @Option(name: .shortAndLong, help: ArgumentHelp("The folder to write.", valueName: "folder"))
   var output: String
 
@@ -34,7 +36,8 @@ struct BenchModel: ParsableCommand {
     let shape = try BenchShape(named: shape)
     let type = ModelOptions(dtype: dtype.dtype).resolvedDType(on: .cpu)
     let folder = URL(filePath: output).standardizedFileURL
-    try RandomModel.write(noDropout ? shape.withoutDropout : shape, dtype: type, seed: seed, to: folder)
+    try RandomModel.write(
+      noDropout ? shape.withoutDropout : shape, dtype: type, seed: seed, shardByteLimit: shards.maxShardSize.bytes, to: folder)
     try Terminal.output.write(folder.path + "\n")
   }
 }

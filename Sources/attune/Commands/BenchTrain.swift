@@ -26,6 +26,7 @@ struct BenchTrain: ParsableCommand {
   var settings: [String] = []
 
   @OptionGroup var model: BenchModelArguments
+  @OptionGroup var weights: QuantizationArguments
 
   @Option(help: "What is tuned: lora, or full for every parameter.")
   var method = TrainingBench.Method.lora
@@ -43,6 +44,9 @@ struct BenchTrain: ParsableCommand {
 
   @Option(help: "What is computed again in the backward pass instead of being kept: none, selective, full.")
   var gradientCheckpointing = GradientCheckpointing.Part.none
+
+  @Flag(help: "Keep what is kept of such layers in a file, not in memory.")
+  var activationOffloading = false
 
   @Option(help: ArgumentHelp("Samples in a step.", valueName: "n"))
   var batchSize = 4
@@ -69,6 +73,10 @@ struct BenchTrain: ParsableCommand {
     let sources = [recipe, model.model, model.config].compactMap { $0 }
     guard sources.count == 1 else { throw ValidationError("give one of a recipe, --model and --config") }
     if recipe == nil, !settings.isEmpty { throw ValidationError("--set needs a recipe") }
+    if recipe != nil, weights.quantize != nil { throw ValidationError("a recipe says quantization itself; leave --quantize out") }
+    if activationOffloading, gradientCheckpointing == .none {
+      throw ValidationError("--activation-offloading needs --gradient-checkpointing full or selective")
+    }
     guard steps > 0, warmup >= 0 else { throw ValidationError("--steps must be a number from 1, and --warmup one from 0") }
     guard (1...1 << 16).contains(batchSize), (2...1 << 20).contains(length) else {
       throw ValidationError("--batch-size must be a number from 1, and --length one from 2")
@@ -89,10 +97,11 @@ struct BenchTrain: ParsableCommand {
       let recipe = try Recipe(contentsOf: URL(filePath: recipe), overrides: settings)
       return try ScratchFolder.with { try TrainingBench.run(recipe, steps: steps, warmup: warmup, scratch: $0) }
     }
-    return try model.measure { weights, scratch in
+    return try model.measure(quantization: weights.quantization) { weights, scratch in
       var bench = TrainingBench()
       (bench.method, bench.batchSize, bench.steps, bench.warmup) = (method, batchSize, steps, warmup)
       bench.gradientCheckpointing = GradientCheckpointing(gradientCheckpointing)
+      bench.activationOffloading = activationOffloading
       (bench.lora.r, bench.lora.dropout) = (rank, dropout)
       bench.lora.targets =
         targetModules.isEmpty

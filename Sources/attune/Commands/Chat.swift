@@ -25,7 +25,7 @@ struct Chat: ParsableCommand {
   @OptionGroup var machine: MachineArguments
 
   func run() throws {
-    let loaded = try model.load(machine, quantization: weights.quantize)
+    let loaded = try model.load(machine, quantization: weights.quantization)
     var session = try ChatSession(loaded, system: system, sampling: sampling)
     let isInteractive = isatty(STDIN_FILENO) == 1
     if isInteractive { Log.note("Type a message. /help lists what else can be typed; Ctrl-D leaves.") }

@@ -61,7 +61,7 @@ struct Generate: ParsableCommand {
 
   func run() throws {
     guard let prompt = try promptText() else { return try answerFile() }
-    let loaded = try model.load(machine, quantization: weights.quantize)
+    let loaded = try model.load(machine, quantization: weights.quantization)
     let tokens = try tokens(of: prompt, loaded)
     let settings = sampling.settings(for: loaded.generationConfig, endTokens: loaded.stopTokens)
     let output = try StreamedAnswer.generate(
@@ -79,7 +79,7 @@ struct Generate: ParsableCommand {
     {
       throw CommandError("--output: \(output) is the input, which the answers would replace; name another file")
     }
-    let loaded = try model.load(machine, quantization: weights.quantize)
+    let loaded = try model.load(machine, quantization: weights.quantization)
     let settings = sampling.settings(for: loaded.generationConfig, endTokens: loaded.stopTokens)
     let timing = try StopSignal.handling {
       guard let output, output != "-" else {

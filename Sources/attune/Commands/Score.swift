@@ -46,7 +46,7 @@ struct Score: ParsableCommand {
     let url = try ModelStore.standard.resolve(model.model.name)
     // Lines of tokens need no tokenizer, and some models have none.
     let fileTokenizer = try lines.contains(where: \.isText) ? TextSide(url).tokenizer : nil
-    let weights = try model.loadWeights(machine, quantization: self.weights.quantize)
+    let weights = try model.loadWeights(machine, quantization: self.weights.quantization)
     let tokenizer = fileTokenizer.map { weights.vocabulary?.text.tokenizer ?? $0 }
     let rows = try lines.map { try $0.row(tokenizer) }
     try check(rows, against: weights.model)

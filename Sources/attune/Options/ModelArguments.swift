@@ -130,6 +130,22 @@ struct QuantizationArguments: ParsableArguments {
         + "(as the file has them).",
       valueName: "format"))
   var quantize: Quantization?
+
+  @Flag(inversion: .prefixedNo, help: "With nf4 and fp4: keep their scales in 8 bits.")
+  var doubleQuant = true
+
+  /// The choice as the library takes it.
+  var quantization: Quantization? {
+    guard var quantization = quantize else { return nil }
+    quantization.doubleQuant = doubleQuant
+    return quantization
+  }
+
+  func validate() throws {
+    if !doubleQuant, quantize?.kind != .nf4, quantize?.kind != .fp4 {
+      throw ValidationError("--no-double-quant goes with --quantize nf4 or fp4")
+    }
+  }
 }
 
 extension Quantization: ExpressibleByArgument {

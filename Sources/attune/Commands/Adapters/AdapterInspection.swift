@@ -64,7 +64,7 @@ struct AdapterInspection: ParsableCommand {
   private func isTrained(_ summary: AdapterSummary, on model: String) throws -> Bool? {
     guard let base = summary.record?.base else { return nil }
     let files = try ModelFiles(ModelStore.standard.resolve(model))
-    return try files.baseRecord().fingerprint == base.fingerprint
+    return try files.baseRecord().isSameModel(as: base)
   }
 
   private func words(_ summary: AdapterSummary, _ fits: Bool?) -> [String] {
@@ -73,7 +73,7 @@ struct AdapterInspection: ParsableCommand {
     table.append("base", summary.base ?? "not said")
     let record = summary.record?.base
     table.append("trained on", record.map { $0.fingerprint } ?? "not recorded")
-    if let record { table.append("quantized", record.quantization ?? "no") }
+    if let record { table.append("quantized", record.quantization?.description ?? (record.isFormKnown ? "no" : "not recorded")) }
     if let model { table.append("that is \(model)", fits.map { $0 ? "yes" : "no" } ?? "not known") }
     if !summary.ranks.isEmpty { table.append("rank", summary.ranks.map(String.init).joined(separator: ", ")) }
     table.append("targets", summary.targets.joined(separator: ", "))

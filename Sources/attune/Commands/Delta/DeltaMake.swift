@@ -72,7 +72,7 @@ extension DeltaSummary {
     var table = TextTable()
     table.append("form", manifest.format.rawValue)
     table.append("base", manifest.base.fingerprint)
-    if let quantization = manifest.base.quantization { table.append("quantized", quantization) }
+    if let quantization = manifest.base.quantization { table.append("quantized", "\(quantization)") }
     table.append("size", "\(byteCount.asBytes); the model has \(tunedByteCount.asBytes)")
     table.append(
       "lost", manifest.error == 0 ? "nothing: the model comes back to the bit" : "\(manifest.error.asPercentage) of the change")
