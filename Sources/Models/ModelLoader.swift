@@ -33,6 +33,7 @@ public enum ModelLoader {
       else { continue }
       slot.value = projection
       unused.remove(name)
+      TorchRuntime.trimMemory()  // what held the numbers before they were packed, and the place they were to have
     }
     let stored = numbers == .converted ? [:] : Dictionary(uniqueKeysWithValues: model.projections().map { ("\($0).weight", $1) })
     for (path, slot, value) in model.parameters() {
@@ -50,6 +51,7 @@ public enum ModelLoader {
       let dense = stored[path]?.value
       let type = dense == nil ? kept : storedType(name, in: weights) ?? kept
       slot.value = try read(name, shape: value.shape, from: weights, dtype: type, device: device)
+      TorchRuntime.trimMemory()
       if device == .cpu {
         (dense as? Linear)?.pages = { weights.release(name) }
         (dense as? Conv1D)?.pages = { weights.release(name) }
@@ -58,7 +60,6 @@ public enum ModelLoader {
     try check(missing: missing, unused: unused.sorted(), in: weights.path)
     for (_, table) in model.embeddings() { table.outputDType = dtype }
     if model.isTied, model.predictsTokens { model.head = try packer.head(Linear(weight: model.embedding.weight, bias: nil)) }
-    TorchRuntime.trimMemory()  // what held the numbers before they were converted
     return model
   }
 

@@ -83,7 +83,9 @@ import Tuners
   /// The bytes of mapped files below a folder that are in this process's memory.
   private func residentBytes(under folder: URL) throws -> Int {
     var (bytes, counts) = (0, false)
-    for line in try String(contentsOfFile: "/proc/self/smaps", encoding: .utf8).split(separator: "\n") {
+    // The file has no size; only a handle reads to its end.
+    let data = try FileHandle(forReadingFrom: URL(filePath: "/proc/self/smaps")).readToEnd() ?? Data()
+    for line in String(decoding: data, as: UTF8.self).split(separator: "\n") {
       // A mapping begins with its addresses, its figures with their names.
       if line.first?.isHexDigit == true, line.first?.isUppercase == false { counts = line.contains(folder.path) }
       if counts, line.hasPrefix("Rss:") { bytes += 1024 * (Int(line.split(separator: " ")[1]) ?? 0) }
