@@ -72,6 +72,20 @@ import Tuners
     #expect(tables[0] != tables[2])
   }
 
+  @Test func loadingSaysWhatItTook() throws {
+    try RandomModel.write(try small("smollm2-135m"), dtype: .float32, to: folder.url)
+    let dense = try LoadingMeasurement.measure(folder.url, options: cpu)
+    let parameters = try ModelWeights(folder.url, options: cpu).model.parameterCount().total
+    // The head is the token table.
+    #expect(dense.modelBytes == 4 * parameters && dense.largestTensorBytes == 96 * 24 * 4 && dense.quantization == nil)
+    #expect(dense.peakMemoryBytes > 0 && dense.startMemoryBytes <= dense.peakMemoryBytes)
+    var options = cpu
+    options.quantization = Quantization(.int8)
+    let packed = try LoadingMeasurement.measure(folder.url, options: options)
+    // Each layer packs 4608 numbers into a byte each, and a float32 scale for each of 24 + 12 + 12 + 24 + 40 + 40 + 24 rows.
+    #expect(packed.modelBytes == dense.modelBytes - 2 * (3 * 4608 - 4 * 176) && packed.quantization == "int8")
+  }
+
   @Test func everyDropoutCanBeTakenOut() throws {
     let config = try BenchShape(named: "gpt2-124m").withoutDropout.config
     for key in ["embd_pdrop", "attn_pdrop", "resid_pdrop"] { #expect(config[key]?.double == 0) }

@@ -48,6 +48,23 @@ import Text
     #expect((try merge.json["max_difference"]?.double ?? 0) > 0)
   }
 
+  @Test func basesAreMeasuredAndQuantizingAgainWarns() throws {
+    let (output, text) = (folder.path("merged"), try folder.write("a b ab the sea a b", to: "text.txt"))
+    let merge = try Program.run(
+      "merge", "--model", model, "--adapter", adapter, "--output", output, "--trained-over", "nf4, double", "--text", text,
+      "--quantize", "nf4", "--json", in: folder)
+    #expect(merge.status == 0, "\(merge.errors)")
+    let report = try merge.json
+    #expect(report["base"]?.string == "dequantized" && report["bases"]?.array?.count == 2)
+    #expect(report["quantized"]?["format"]?.string == "nf4, double" && report["measured_on"]?.string?.contains(text) == true)
+    #expect(merge.errors.contains("warning: quantizing the merged weights as nf4, double puts the model"))
+    let words = try Program.run(
+      "merge", "--model", model, "--adapter", adapter, "--output", output, "--trained-over", "int8", "--force", in: folder)
+    #expect(words.output.contains("merged into the dequantized base: ") && words.output.contains("; original base: "))
+    let wrong = try Program.run("merge", "--model", model, "--output", output, "--trained-over", "nf5", in: folder)
+    #expect(wrong.status == 2 && wrong.errors.contains("not nf5"))
+  }
+
   @Test func aFolderWithFilesIsNotTouchedUnasked() throws {
     let result = try Program.run("merge", "--model", model, "--adapter", adapter, "--output", folder.url.path, in: folder)
     #expect(result.status == 1)

@@ -21,7 +21,7 @@ public struct LoadingMeasurement: Sendable, Codable, Hashable {
   public let peakMemoryBytes: Int
   /// The same before loading began: the program and its libraries.
   public let startMemoryBytes: Int
-  /// `peakMemoryBytes` less the model and the largest tensor.
+  /// `peakMemoryBytes` less the model and the largest tensor; below 0 where parts of the model are still in its files alone.
   public let overheadBytes: Int
   /// Seconds.
   public let seconds: Double

@@ -31,7 +31,8 @@ struct LiveModel {
     }
     guard merge.requantization != nil || isQuantized && !merge.adapters.isEmpty, weights.model.predictsTokens else {
       guard merge.base != .original, merge.requantization == nil else {
-        throw RecipeError("a reward model predicts no tokens that merged models could be compared by: leave base and quantization out")
+        throw RecipeError(
+          "a reward model predicts no tokens that merged models could be compared by: leave base and quantization out")
       }
       (text, reference) = (nil, [])
       return
@@ -66,7 +67,8 @@ struct LiveModel {
     try weights.adapters.mergeOnDemand(as: dtype)
     guard isQuantized, !merge.adapters.isEmpty else { return (weights, [], []) }
     guard let text else {
-      return (weights, [], ["a reward model predicts no tokens, so its bases were not compared: it is merged into the dequantized"])
+      let note = "a reward model predicts no tokens to compare bases by: it is merged into the dequantized one"
+      return (weights, [], [note])
     }
     say("measuring the merged model on \(text.source)")
     var tried = [(weights: weights, trial: try trial(.dequantized, weights, text))]

@@ -37,7 +37,8 @@ struct BenchLoad: ParsableCommand {
     table.append("weights", result.modelBytes.asBytes)
     table.append("largest tensor", result.largestTensorBytes.asBytes + " in its file")
     table.append("peak memory", result.peakMemoryBytes.asBytes)
-    table.append("above both", result.overheadBytes.asBytes + ", of which \(result.startMemoryBytes.asBytes) is the program")
+    let above = max(0, result.overheadBytes).asBytes
+    table.append("above both", "\(above); the program alone has \(result.startMemoryBytes.asBytes)")
     table.append("time", BenchFigure.seconds(result.seconds))
     return table
   }
