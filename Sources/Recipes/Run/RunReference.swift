@@ -52,7 +52,8 @@ struct RunReference {
   private func cacheKey(_ data: RunData) throws -> CacheKey {
     var builder = CacheKey.Builder("log-probabilities of a reference")
     let base = try model.weights.recordBase()
-    builder.add("base", [base.fingerprint, base.quantization ?? "", base.dtype ?? "", parts.weights, "\(model.model.device)"])
+    let form = base.quantization.map { "\($0) \($0.skipModules)" } ?? ""
+    builder.add("base", [base.fingerprint, form, base.dtype ?? "", parts.weights, "\(model.model.device)"])
     builder.add("new tokens", model.weights.vocabulary?.tokens.count ?? 0)
     for folder in parts.folders {
       for name in [AdapterFolder.configName, AdapterFolder.stateName] {
