@@ -91,7 +91,7 @@ struct DistillCapture: ParsableCommand {
     var capture = TeacherCapture(teacher: model.name)
     (capture.adapters, capture.topK, capture.student) = (adapter, topK, student)
     capture.options = machine.options
-    capture.options.quantization = weights.quantize
+    capture.options.quantization = weights.quantization
     capture.temperature = temperature ?? 1
     var (source, seed) = (try dataRecipe(), UInt64(42))
     if let recipe {

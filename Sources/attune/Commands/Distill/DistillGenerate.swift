@@ -67,7 +67,7 @@ struct DistillGenerate: ParsableCommand {
     }
     let dataset = try Dataset.load(data.map { DataSource(path: $0, format: format) })
     let samples = Array(dataset.samples.prefix(limit ?? dataset.samples.count))
-    let loaded = try model.load(machine, quantization: weights.quantize)
+    let loaded = try model.load(machine, quantization: weights.quantization)
     var answers = TeacherAnswers(
       loaded, settings: sampling.settings(for: loaded.generationConfig, endTokens: loaded.stopTokens))
     answers.batchSize = batchSize

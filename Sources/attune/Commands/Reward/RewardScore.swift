@@ -50,7 +50,7 @@ struct RewardScore: ParsableCommand {
     let lines = try JSONLines.read(input, hint: RewardLine.hint) { place, value in try RewardLine(value, at: place) }
     let url = try ModelStore.standard.resolve(model.model.name)
     let files = try lines.contains(where: \.needsTokenizer) ? TextSide(url) : nil
-    let weights = try model.loadWeights(machine, quantization: self.weights.quantize, scores: true)
+    let weights = try model.loadWeights(machine, quantization: self.weights.quantization, scores: true)
     let text = files.map { weights.vocabulary?.text ?? $0 }
     guard weights.model.score != nil else {
       throw CommandError(
