@@ -46,10 +46,12 @@ bench: build $(if $(PEER_PYTHON),,.venv-bench/installed) ## measure Attune again
 	@Scripts/fetch-data instructions
 	Benchmarks/run
 
-bench-methods: build ## tune by every method on the quickstart's data, and write the table of docs/methods.md
+# STEPS=100 HELD_OUT=200 make it smaller; what was measured in the same size is not measured again.
+bench-methods: build ## tune by every method on the quickstart's data, time their steps, and write the tables of docs/methods.md
 	@Scripts/fetch-model
 	@Scripts/fetch-data sentiment
 	Benchmarks/methods run
+	Benchmarks/methods speed
 	Benchmarks/methods table
 
 bench-memory: build ## measure the memory of quantized models of 1.1B and 7B, and write the table of docs/quantization.md

@@ -128,6 +128,13 @@ public struct MethodRecipe: Sendable {
     (self.settings, self.initFrom) = (settings, initFrom)
   }
 
+  /// A method as the part `method:` of a recipe says it: `{type: dora, r: 16}`.
+  ///
+  /// - Throws: ``RecipeError`` for a key or a value that does not fit.
+  public init(_ yaml: String, file: String) throws(RecipeError) {
+    try self.init(try RecipeNode(yaml, file: file, overrides: []))
+  }
+
   init(_ node: RecipeNode?) throws(RecipeError) {
     self.init()
     guard let node else { return }
