@@ -46,10 +46,12 @@ bench: build $(if $(PEER_PYTHON),,.venv-bench/installed) ## measure Attune again
 	@Scripts/fetch-data instructions
 	Benchmarks/run
 
-bench-methods: build ## tune by every method on the quickstart's data, and write the table of docs/methods.md
+# STEPS=100 HELD_OUT=200 make it smaller; what was measured in the same size is not measured again.
+bench-methods: build ## tune by every method on the quickstart's data, time their steps, and write the tables of docs/methods.md
 	@Scripts/fetch-model
 	@Scripts/fetch-data sentiment
 	Benchmarks/methods run
+	Benchmarks/methods speed
 	Benchmarks/methods table
 
 bench-memory: build ## measure the memory of quantized models of 1.1B and 7B, and write the table of docs/quantization.md
@@ -76,9 +78,9 @@ format: ## format the Swift code in place
 imports: bootstrap ## build everything, tests included, with undeclared imports as errors
 	$(SWIFT) build --build-tests $(CHECKS)
 
-# In this order: later scripts read what earlier ones wrote. dataset_samples.py, mlx_adapters.py, adapterhub.py, preference.py and
-# distillation.py are not among them: they need TRL and LLaMA-Factory, mlx-lm, AdapterHub's adapters, TRL, and TRL and torchtune,
-# which pin other versions, in environments of their own.
+# In this order: later scripts read what earlier ones wrote. dataset_samples.py, mlx_adapters.py, adapterhub.py, preference.py,
+# reinforcement.py and distillation.py are not among them: they need TRL and LLaMA-Factory, mlx-lm, AdapterHub's adapters, TRL, TRL,
+# and TRL and torchtune, which pin other versions, in environments of their own.
 GOLDENS := models layers adapters combine training methods quantization gguf_files checkpoints tokenizer_cases command_line \
 	soft_prompts new_tokens optimizers template_snippets templates generation evaluation
 

@@ -66,10 +66,16 @@ let heavy: [Target] = [
   library("Objectives", ["NN", "Datasets", "Torch"]),
   library("Training", ["Objectives", "Tuners", "Checkpoints", "NN", "Datasets", "Text", "Torch", collections]),
   library(
+    "Reinforcement",
+    [
+      "Training", "Objectives", "Generation", "Rewards", "Tuners", "Datasets", "Checkpoints", "NN", "Text", "Torch",
+      collections,
+    ]),
+  library(
     "Recipes",
     [
-      "Training", "Models", "Tuners", "Judging", "Preferences", "Evaluation", "Objectives", "Generation", "Datasets",
-      "Checkpoints", "NN", "Text", "Torch", yams, collections,
+      "Reinforcement", "Rewards", "Training", "Models", "Tuners", "Judging", "Preferences", "Evaluation", "Objectives",
+      "Generation", "Datasets", "Checkpoints", "NN", "Text", "Torch", yams, collections,
     ]),
   .executableTarget(
     name: "attune",
@@ -92,6 +98,12 @@ let heavy: [Target] = [
   tests(
     "Training",
     ["Objectives", "Tuners", "Models", "Datasets", "Checkpoints", "NN", "Text", "Torch", "TestSupport", collections]),
+  tests(
+    "Reinforcement",
+    [
+      "Training", "Objectives", "Generation", "Rewards", "Tuners", "Models", "Datasets", "Checkpoints", "NN", "Text", "Torch",
+      "TestSupport", collections,
+    ]),
   tests(
     "Recipes",
     [

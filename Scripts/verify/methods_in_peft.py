@@ -4,8 +4,8 @@ Usage: methods_in_peft.py ATTUNE [METHOD…]
   ATTUNE    the program, such as .build/release/attune
   METHOD    names of `METHODS`; all of them where none is given
 
-For every method: `attune tune` for six steps, `attune score` with the adapter in float32, then peft_loads_ours.py. Where the model's own
-weights are tuned, transformers loads the model and computes the scores.
+For every method, and for new tokens: `attune tune` for six steps, `attune score` with the adapter in float32, then
+peft_loads_ours.py. Where the model's own weights are tuned, transformers loads the model and computes the scores.
 
 Exit status: 0 all checks passed, 1 one failed. Versions: Scripts/goldens/requirements.txt.
 """
@@ -50,6 +50,25 @@ METHODS = {
     "full-gpt2": ("gpt2", "{type: full, trainable: [norms, last-1-layers]}"),
     "bitfit": ("llama-bias", "{type: bitfit}"),
 }
+PROMPTS = {
+    "prompt_tuning": "{type: prompt_tuning, num_virtual_tokens: 4}",
+    "prompt_tuning-text": "{type: prompt_tuning, num_virtual_tokens: 4, prompt_tuning_init: TEXT, prompt_tuning_init_text: the sea}",
+    "p_tuning": "{type: p_tuning, num_virtual_tokens: 4, encoder_hidden_size: 8}",
+    "p_tuning-lstm": "{type: p_tuning, num_virtual_tokens: 4, encoder_reparameterization_type: LSTM, encoder_hidden_size: 8}",
+    "prefix_tuning": "{type: prefix_tuning, num_virtual_tokens: 4}",
+    "prefix_tuning-text": "{type: prefix_tuning, num_virtual_tokens: 4, init_weights: TEXT, init_text: the sea}",
+    "prefix_tuning-network": "{type: prefix_tuning, num_virtual_tokens: 4, prefix_projection: true, encoder_hidden_size: 8}",
+    "multitask_prompt_tuning": "{type: multitask_prompt_tuning, num_virtual_tokens: 4, num_tasks: 2}",
+}
+METHODS |= {f"{name}/{model}": (model, method) for name, method in PROMPTS.items() for model in ("gpt2", "llama-tied", "qwen3")}
+NEW_TOKENS = "add_tokens: [bloodhound]\nadd_special_tokens: [<note_call>]\n"
+METHODS |= {
+    "new-tokens": ("llama", "{type: trainable_tokens}", NEW_TOKENS),
+    "new-tokens-tied": ("llama-tied", "{type: trainable_tokens}", NEW_TOKENS),
+    "new-tokens-lora": ("llama", "{type: lora, r: 4}", NEW_TOKENS),
+    "new-tokens-lora-tied": ("llama-tied", "{type: lora, r: 4}", NEW_TOKENS),
+    "new-tokens-full": ("llama", "{type: full}", NEW_TOKENS),
+}
 
 
 def model_folder(name: str, folder: Path) -> Path:
@@ -63,6 +82,12 @@ def model_folder(name: str, folder: Path) -> Path:
         for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
             shutil.copy(GOLDENS / "cli" / file, target)
     return target
+
+
+def new_tokens(folder: Path) -> list[int]:
+    """The ids of the new tokens in the tokenizer of a folder."""
+    added = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
+    return [token["id"] for token in added if token["content"] in ("bloodhound", "<note_call>")]
 
 
 def run(*command: object) -> str:
@@ -91,19 +116,20 @@ def check_model(model: Path, scores: Path) -> str:
 
 
 def check(attune: str, name: str, folder: Path) -> None:
-    base_name, method = METHODS[name]
-    base, out = model_folder(base_name, folder), folder / name
+    base_name, method, *more = METHODS[name]
+    base, out = model_folder(base_name, folder), folder / name.replace("/", "-")
     data = folder / "data.jsonl"
     data.write_text("".join(json.dumps({"prompt": "a b", "completion": f"c d {i}"}) + "\n" for i in range(8)))
-    recipe = folder / f"{name}.yaml"
+    recipe = folder / f"{out.name}.yaml"
     recipe.write_text(
-        f"model: {base}\nmethod: {method}\ndata: {{train: {data}}}\noutput: {out}\n"
+        f"model: {base}\nmethod: {method}\ndata: {{train: {data}}}\noutput: {out}\n{''.join(more)}"
         "train: {max_steps: 6, batch_size: 2, learning_rate: 5e-2, dtype: f32, device: cpu, threads: 1}\n"
     )
     run(attune, "tune", recipe)
-    rows, scores = folder / "rows.jsonl", folder / f"{name}.scores.jsonl"
-    rows.write_text("".join(json.dumps({"tokens": row}) + "\n" for row in ROWS))
+    rows, scores = folder / "rows.jsonl", folder / f"{out.name}.scores.jsonl"
     tuned = (out / "model").exists()
+    wanted = [*ROWS, [3, *new_tokens(out / ("model" if tuned else "adapter")), 5, 7]] if more else ROWS
+    rows.write_text("".join(json.dumps({"tokens": row}) + "\n" for row in wanted))
     chosen = ["--model", out / "model"] if tuned else ["--model", base, "--adapter", out]
     run(attune, "score", *chosen, "--input", rows, "--output", scores, "--dtype", "f32", "--threads", "1")
     if tuned:

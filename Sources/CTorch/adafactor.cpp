@@ -12,6 +12,7 @@
 namespace {
 
 double root_mean_square(const at::Tensor &tensor) {
+  if (tensor.is_meta()) return 1;
   return at::linalg_vector_norm(tensor).item<double>() / std::sqrt(static_cast<double>(std::max<int64_t>(1, tensor.numel())));
 }
 

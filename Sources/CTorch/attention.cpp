@@ -5,6 +5,7 @@
 
 #include "boundary.h"
 #include "ct_system.h"
+#include "rehearsal.h"
 #include "segments.h"
 
 namespace {
@@ -124,7 +125,8 @@ ct_status ct_segment_attention(ct_tensor q, ct_tensor k, ct_tensor v, const int6
     const Plan plan{ct::sizes(lengths, count).vec(), first, window, scale, dropout};
     check_types(query, key, value);
     check_segments(query, key, plan);
-    const bool own = ct_fused_kernels() && query.is_cpu() && query.numel() > 0;
+    // In a rehearsal for a GPU, too: what is kept is what libtorch's attention keeps there, which never has all weights at once.
+    const bool own = ct_fused_kernels() && (ct::rehearsal::on_processor(query) || query.is_meta()) && query.numel() > 0;
     if (own && (query.scalar_type() == at::kFloat || query.scalar_type() == at::kBFloat16))
       return ct::segment_attention(query, key, value, plan);
     return general_segments(query, key, value, plan);

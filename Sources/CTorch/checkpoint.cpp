@@ -58,7 +58,7 @@ class Function final : public torch::CustomClassHolder {
 /// The state of the random numbers of a device, which comes back when it goes.
 class RandomState {
  public:
-  explicit RandomState(const at::Device &device) : generator_(at::globalContext().defaultGenerator(device)), state_(get()) {}
+  explicit RandomState(const at::Device &device) : generator_(at::globalContext().defaultGenerator(device.is_meta() ? at::Device(at::kCPU) : device)), state_(get()) {}
   at::Tensor get() {
     const std::lock_guard<std::mutex> lock(generator_.mutex());
     return generator_.get_state();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ct_system.h"
+#include "rehearsal.h"
 #include "row_access.h"
 
 namespace {
@@ -137,7 +138,7 @@ bool ct::fusable(std::initializer_list<at::Tensor> tensors) {
   const auto type = tensors.begin()->scalar_type();
   if (type != at::kFloat && type != at::kBFloat16) return false;
   return std::all_of(tensors.begin(), tensors.end(),
-                     [&](const at::Tensor &tensor) { return tensor.is_cpu() && tensor.scalar_type() == type; });
+                     [&](const at::Tensor &tensor) { return rehearsal::on_processor(tensor) && tensor.scalar_type() == type; });
 }
 
 at::Tensor ct::fused_rotary(const at::Tensor &x, const at::Tensor &cos, const at::Tensor &sin) {

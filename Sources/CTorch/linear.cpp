@@ -3,6 +3,7 @@
 #include "boundary.h"
 #include "ct_linear.h"
 #include "few_rows.h"
+#include "rehearsal.h"
 
 namespace {
 
@@ -19,7 +20,7 @@ void check(const at::Tensor &x, const LinearWeight &weight) {
               " for a weight [out, in] of [", weight.outputs(), ", ", weight.inputs(), "]");
   if (weight.packed) {
     TORCH_CHECK(!weight.transposed, "a packed weight is stored as [out, in]");
-    TORCH_CHECK(x.is_cpu() && at::isFloatingType(x.scalar_type()), "packed weights take floating-point inputs on the CPU, not ",
+    TORCH_CHECK(ct::rehearsal::on_processor(x) && at::isFloatingType(x.scalar_type()), "packed weights take floating-point inputs on the CPU, not ",
                 x.scalar_type(), " on ", x.device());
   } else {
     TORCH_CHECK(fits(x, numbers), "an input of ", x.scalar_type(), " on ", x.device(), " for a weight of ", numbers.scalar_type(),

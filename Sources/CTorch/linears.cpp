@@ -6,6 +6,7 @@
 #include "linear.h"
 #include "linear_products.h"
 #include "product.h"
+#include "rehearsal.h"
 
 namespace {
 
@@ -132,7 +133,7 @@ constexpr int64_t fewest_rows = 16;
 }  // namespace
 
 bool ct::in_one_go(const at::Tensor &x, const std::vector<LinearWeight> &weights) {
-  if (!ct_fused_kernels() || !x.is_cpu() || x.numel() == 0) return false;
+  if (!ct_fused_kernels() || !rehearsal::on_processor(x) || x.numel() == 0) return false;
   const bool tiles = tiled(x);
   if (!tiles && x.scalar_type() != at::kFloat) return false;
   const bool packed = std::any_of(weights.begin(), weights.end(), [](const LinearWeight &weight) { return bool(weight.packed); });

@@ -13,6 +13,7 @@
 #include "parallel.h"
 #include "pieces.h"
 #include "random_rounding.h"
+#include "rehearsal.h"
 #include "rows.h"
 #include "step_rules.h"
 
@@ -21,12 +22,12 @@ namespace {
 using ct::Piece;
 
 bool is_plain(const at::Tensor &tensor, at::ScalarType type) {
-  return tensor.is_cpu() && tensor.scalar_type() == type && tensor.is_contiguous();
+  return ct::rehearsal::on_processor(tensor) && tensor.scalar_type() == type && tensor.is_contiguous();
 }
 
 bool is_number(const at::Tensor &tensor) { return tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16; }
 
-bool is_plain_number(const at::Tensor &tensor) { return tensor.is_cpu() && tensor.is_contiguous() && is_number(tensor); }
+bool is_plain_number(const at::Tensor &tensor) { return ct::rehearsal::on_processor(tensor) && tensor.is_contiguous() && is_number(tensor); }
 
 /// What a rule remembers of a parameter, ready for use piece by piece.
 struct State {

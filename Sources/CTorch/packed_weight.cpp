@@ -5,6 +5,7 @@
 #include "boundary.h"
 #include "matvec_lookup.h"
 #include "parallel.h"
+#include "rehearsal.h"
 
 namespace {
 
@@ -24,7 +25,7 @@ Rounding rounding(ct_dtype dtype) {
 
 /// Whether there are so many numbers of this type, in a row, on the CPU.
 bool holds(const at::Tensor &tensor, at::ScalarType type, int64_t count) {
-  return tensor.defined() && tensor.is_cpu() && tensor.scalar_type() == type && tensor.is_contiguous() && tensor.numel() == count;
+  return tensor.defined() && ct::rehearsal::on_processor(tensor) && tensor.scalar_type() == type && tensor.is_contiguous() && tensor.numel() == count;
 }
 
 void check(bool holds, const char *part, int64_t count, const char *type) {
@@ -92,7 +93,7 @@ at::Tensor ct::PackedWeight::expanded(at::ScalarType type, int64_t first, int64_
               " to ", last, " and columns ", from, " to ", to, " of [", matrix_.out, ", ", matrix_.in, "]");
   const bool narrow = type == at::kBFloat16;
   const int64_t width = to - from;
-  auto out = at::empty({last - first, width}, at::TensorOptions(narrow ? at::kBFloat16 : at::kFloat));
+  auto out = at::empty({last - first, width}, numbers_.options().dtype(narrow ? at::kBFloat16 : at::kFloat));
   void *memory = out.data_ptr();
   parallel_for(last - first, std::max<int64_t>(1, numbers_per_task / std::max<int64_t>(1, width)), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {

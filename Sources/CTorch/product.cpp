@@ -8,6 +8,7 @@
 
 #include "ct_system.h"
 #include "parallel.h"
+#include "rehearsal.h"
 #include "rows.h"
 
 namespace {
@@ -151,7 +152,7 @@ void ct::add_up(const std::vector<Sum> &sums) {
 }
 
 bool ct::tiled(const at::Tensor &x) {
-  return ct_fused_kernels() && x.is_cpu() && x.scalar_type() == at::kBFloat16;
+  return ct_fused_kernels() && rehearsal::on_processor(x) && x.scalar_type() == at::kBFloat16;
 }
 
 int64_t ct::padded_size(int64_t size) { return tiles::steps(size) * side; }

@@ -10,6 +10,7 @@
 #include "ct_system.h"
 #include "mixing.h"
 #include "pieces.h"
+#include "rehearsal.h"
 
 namespace {
 
@@ -53,7 +54,7 @@ at::Tensor ct::round_at_random(const at::Tensor &numbers, uint64_t noise) {
   constexpr int64_t word = 0xffffffff;
   const Key key(noise);
   const auto flat = numbers.contiguous().view(-1);
-  if (flat.is_cpu() && ct_fused_kernels()) {
+  if (ct::rehearsal::on_processor(flat) && ct_fused_kernels()) {
     const auto made = at::empty(numbers.sizes(), flat.options().dtype(at::kBFloat16));
     for_pieces(pieces({flat}), [&](size_t, const Piece &piece) {
       round_row(flat.const_data_ptr<float>() + piece.first, static_cast<uint16_t *>(made.data_ptr()) + piece.first, key,

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "boundary.h"
+#include "ct_rehearsal.h"
 #include "ct_system.h"
 
 namespace {
@@ -36,6 +37,7 @@ at::ScalarType ct::scalar_type(ct_dtype dtype) {
 
 at::Device ct::device(ct_device device) {
   if (device.kind == CT_CPU) return at::Device(at::kCPU);
+  if (device.kind == CT_META) return at::Device(at::kMeta);
   TORCH_CHECK(device.kind == CT_CUDA, "unknown device kind ", static_cast<int>(device.kind));
   const int32_t count = ct_cuda_device_count();
   TORCH_CHECK(device.index >= 0 && device.index < count, "there is no GPU ", device.index, ": this libtorch sees ", count);
@@ -78,7 +80,8 @@ ct_status ct_tensor_map(void *bytes, int64_t byte_count, const int64_t *shape, i
 
 ct_status ct_empty(const int64_t *shape, int64_t rank, ct_dtype dtype, ct_device device, ct_tensor *out) {
   return ct::produce(out, [&] {
-    return at::empty(ct::sizes(shape, rank), at::TensorOptions().dtype(ct::scalar_type(dtype)).device(ct::device(device)));
+    const auto place = ct_shapes_only() && device.kind == CT_CPU ? at::Device(at::kMeta) : ct::device(device);
+    return at::empty(ct::sizes(shape, rank), at::TensorOptions().dtype(ct::scalar_type(dtype)).device(place));
   });
 }
 
@@ -121,8 +124,8 @@ ct_status ct_dtype_of(ct_tensor tensor, ct_dtype *out) {
 ct_status ct_device_of(ct_tensor tensor, ct_device *out) {
   return ct::answer(out, [&] {
     const auto device = ct::ref(tensor).device();
-    TORCH_CHECK_NOT_IMPLEMENTED(device.is_cpu() || device.is_cuda(), "the device ", device, " has no name here");
-    return ct_device{device.is_cpu() ? CT_CPU : CT_CUDA, device.is_cpu() ? 0 : device.index()};
+    TORCH_CHECK_NOT_IMPLEMENTED(device.is_cpu() || device.is_cuda() || device.is_meta(), "the device ", device, " has no name here");
+    return ct_device{device.is_cpu() ? CT_CPU : device.is_meta() ? CT_META : CT_CUDA, device.is_cuda() ? device.index() : 0};
   });
 }
 
@@ -138,7 +141,7 @@ ct_status ct_item(ct_tensor tensor, double *out) {
   return ct::answer(out, [&] {
     const auto &t = ct::ref(tensor);
     TORCH_CHECK(t.numel() == 1, "a tensor of shape ", t.sizes(), " is not one number");
-    return t.item().toDouble();
+    return t.is_meta() ? 0 : t.item().toDouble();
   });
 }
 
@@ -151,7 +154,11 @@ ct_status ct_to_dtype(ct_tensor tensor, ct_dtype dtype, ct_tensor *out) {
 }
 
 ct_status ct_to_device(ct_tensor tensor, ct_device device, ct_tensor *out) {
-  return ct::produce(out, [&] { return ct::ref(tensor).to(ct::device(device)); });
+  return ct::produce(out, [&] {
+    const auto &given = ct::ref(tensor);
+    const auto place = ct::device(device);
+    return given.is_meta() && !place.is_meta() ? at::zeros(given.sizes(), given.options().device(place)) : given.to(place);
+  });
 }
 
 ct_status ct_contiguous(ct_tensor tensor, ct_tensor *out) {

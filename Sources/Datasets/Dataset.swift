@@ -70,12 +70,13 @@ public struct Dataset: Sendable {
   ///   - sources: the files, in the order their rows take.
   ///   - policy: refuse or skip rows that cannot be read.
   ///   - listing: how many bad rows are described in full.
+  ///   - keepsColumns: keep the columns of each row, ``Sample/columns``.
   /// - Throws: ``DatasetError`` where a file cannot be used at all, ``BadRows`` where rows are bad and `policy` is `refuse`.
   public static func load(
-    _ sources: [DataSource], badRows policy: BadRowPolicy = .refuse, listing: Int = 20
+    _ sources: [DataSource], badRows policy: BadRowPolicy = .refuse, listing: Int = 20, keepsColumns: Bool = false
   ) throws -> Dataset {
     var dataset = Dataset(samples: [], sources: [], badRows: BadRows(limit: listing))
-    for source in sources { try dataset.append(source) }
+    for source in sources { try dataset.append(source, keepsColumns: keepsColumns) }
     if policy == .refuse, !dataset.badRows.isEmpty { throw dataset.badRows }
     guard !dataset.samples.isEmpty || !dataset.badRows.isEmpty else {
       let paths = sources.map { "“\($0.path)”" }.joined(separator: ", ")
@@ -84,12 +85,13 @@ public struct Dataset: Sendable {
     return dataset
   }
 
-  private mutating func append(_ source: DataSource) throws {
+  private mutating func append(_ source: DataSource, keepsColumns: Bool) throws {
     guard source.weight > 0, source.weight <= 10_000 else {
       throw DatasetError("the weight of “\(source.path)” is \(source.weight)", cure: "Weights are above 0 and at most 10000")
     }
     let files = try DataFile.find(source.path)
-    var reading = SourceReading(format: try source.format.map { name throws(DatasetError) in try DatasetFormat.named(name) })
+    var reading = SourceReading(
+      format: try source.format.map { name throws(DatasetError) in try DatasetFormat.named(name) }, keepsColumns: keepsColumns)
     for file in files { try reading.read(file) }
     for result in reading.results {
       switch result {
@@ -112,10 +114,12 @@ private struct SourceReading {
 
   var format: DatasetFormat?
   var results: [Result<Sample, RowProblem>] = []
+  private let keepsColumns: Bool
   private var block: [RawRow] = []
 
-  init(format: DatasetFormat?) {
+  init(format: DatasetFormat?, keepsColumns: Bool) {
     self.format = format
+    self.keepsColumns = keepsColumns
   }
 
   mutating func read(_ file: DataFile) throws {
@@ -131,11 +135,15 @@ private struct SourceReading {
     block.removeAll(keepingCapacity: true)
     let readable = rows.prefix(DatasetFormat.rowsToDetect).compactMap { try? $0.get() }
     if format == nil, !readable.isEmpty { format = try DatasetFormat.detect(in: readable, path: path) }
-    let format = format
+    let (format, keepsColumns) = (format, keepsColumns)
     results += rows.concurrentMap { row in
       row.flatMap { row in
         guard let format else { return .failure(row.missing("text", expected: "a field that tells its format")) }
-        return Result { () throws(RowProblem) in try format.read(row) }
+        return Result { () throws(RowProblem) in
+          var sample = try format.read(row)
+          if keepsColumns { sample.columns = row.fields }
+          return sample
+        }
       }
     }
   }

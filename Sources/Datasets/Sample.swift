@@ -1,3 +1,4 @@
+import OrderedCollections
 import Text
 
 /// One sample to train on, whatever file format it came from.
@@ -14,12 +15,24 @@ public struct Sample: Sendable, Hashable {
     case text(String)
     /// Answers to one prompt, each with it, the best one first: two or more.
     case ranking([Content])
+    /// What the model is to answer, without an answer.
+    case prompt(Prompt)
+  }
+
+  /// What the model is to answer.
+  public enum Prompt: Sendable, Hashable {
+    /// A text to be continued, taken as it stands.
+    case text(String)
+    /// A conversation, rendered through the model's chat template.
+    case messages([Message])
   }
 
   /// What it holds.
   public var content: Content
   /// JSON schemas of the tools that the conversation may call; nil for none.
   public var tools: [JSON]?
+  /// The columns of its row, where they were asked for: rewards read them.
+  public var columns: OrderedDictionary<String, JSON> = [:]
   /// Where it was read.
   public var location: SourceLocation
   /// Which of the data set's sources it came from.
@@ -56,6 +69,8 @@ extension Sample.Content {
     case .continuation(let prompt, let completion): prompt + completion
     case .completion, .text: nil
     case .ranking(let answers): answers.first?.messages
+    case .prompt(.messages(let messages)): messages
+    case .prompt(.text): nil
     }
   }
 
@@ -66,6 +81,7 @@ extension Sample.Content {
     case .completion(_, let completion): completion
     case .text(let text): text
     case .ranking(let answers): answers.first?.answer ?? ""
+    case .prompt: ""
     }
   }
 
@@ -84,6 +100,8 @@ extension Sample.Content {
     case .text(let text): ["text: " + text]
     case .ranking(let answers):
       zip(Self.names(ofAnswers: answers.count), answers).flatMap { [$0 + ":"] + $1.turns }
+    case .prompt(.text(let text)): ["prompt: " + text]
+    case .prompt(.messages(let messages)): messages.map(\.transcript)
     }
   }
 }

@@ -37,6 +37,9 @@ public struct GenerationTiming: Sendable, Hashable, Codable {
   /// Seconds spent on new tokens.
   public var decodeSeconds = 0.0
 
+  /// Nothing yet.
+  public init() {}
+
   /// New tokens a second, without the time spent on prompts.
   public var tokensPerSecond: Double { decodeSeconds > 0 ? Double(newTokens) / decodeSeconds : 0 }
 }

@@ -45,7 +45,9 @@ public struct Generator {
     onText: TextHandler? = nil, shouldStop: () -> Bool = { false }
   ) throws -> GenerationOutput {
     try settings.validate()
-    for (index, prompt) in prompts.enumerated() { try model.check(prompt, index: index, limit: model.tokenLimit - 1) }
+    for (index, prompt) in prompts.enumerated() {
+      try model.check(prompt, index: index, limit: tokenLimit(of: index) - 1, virtual: virtualTokens(of: index))
+    }
     if let streams, streams.count != prompts.count {
       throw GenerationError.setting(
         name: "streams", problem: "must be as many as there are prompts, \(prompts.count), not \(streams.count)")
@@ -60,6 +62,12 @@ public struct Generator {
     }
     return run.output
   }
+
+  /// The virtual tokens that stand before a prompt.
+  private func virtualTokens(of index: Int) -> Int { routing?.virtualTokens(of: index) ?? model.prompts.count }
+
+  /// The tokens that a prompt and its continuation may have.
+  fileprivate func tokenLimit(of index: Int) -> Int { model.tokenLimit(behind: virtualTokens(of: index)) }
 }
 
 /// One call of a generator.
@@ -87,7 +95,7 @@ private struct GenerationRun {
     seed = settings.seed ?? .random(in: 0 ... .max)
     writers = prompts.enumerated().map { index, prompt in
       SequenceWriter(
-        index: index, promptTokens: prompt.count, settings: settings, contextLength: generator.model.tokenLimit,
+        index: index, promptTokens: prompt.count, settings: settings, contextLength: generator.tokenLimit(of: index),
         tokenizer: generator.tokenizer, wantsLogProbs: wantsLogProbs)
     }
   }

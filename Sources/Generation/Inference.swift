@@ -16,11 +16,13 @@ extension CausalLM {
   ///   - row: token ids.
   ///   - index: its place, for the error.
   ///   - limit: the most tokens it may have.
+  ///   - virtual: how many virtual tokens stand before it; nil for those of the soft prompts at work.
   /// - Throws: ``GenerationError`` that names the row.
-  public func check(_ row: [Int32], index: Int, limit: Int) throws(GenerationError) {
+  public func check(_ row: [Int32], index: Int, limit: Int, virtual: Int? = nil) throws(GenerationError) {
     guard !row.isEmpty else { throw .row(index, problem: "has no tokens") }
     guard row.count <= limit else {
-      let virtual = prompts.count > 0 ? ", \(prompts.count) of them virtual," : ""
+      let count = virtual ?? prompts.count
+      let virtual = count > 0 ? ", \(count) of them virtual," : ""
       throw .row(
         index,
         problem: "has \(row.count) tokens, and with a context of \(shape.contextLength)\(virtual) the model takes \(limit); "

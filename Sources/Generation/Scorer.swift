@@ -80,7 +80,10 @@ public struct Scorer {
   func passes(
     _ rows: [[Int32]], requests: [Int], _ pass: (Range<Int>) throws(TorchError) -> [[Float]]
   ) throws -> [[Float]] {
-    for (index, row) in rows.enumerated() { try model.check(row, index: index, limit: model.tokenLimit) }
+    for (index, row) in rows.enumerated() {
+      let virtual = routing?.virtualTokens(of: requests[index]) ?? model.prompts.count
+      try model.check(row, index: index, limit: model.tokenLimit(behind: virtual), virtual: virtual)
+    }
     return try model.inference {
       var scores: [[Float]] = []
       var start = 0

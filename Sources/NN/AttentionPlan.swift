@@ -24,8 +24,8 @@ public struct AttentionPlan {
 
   private let kind: Kind
   private let window: Int?
-  /// Keys and values before those of each row that begins.
-  public private(set) var prefix: KeyValueRows?
+  /// Keys and values before those of rows that begin.
+  private(set) var prefixes: SegmentPrefixes?
 
   /// - Parameters:
   ///   - pattern: who sees whom.
@@ -74,10 +74,10 @@ public struct AttentionPlan {
     try self.init(pass.pattern, queries: try pass.rows.size(1), past: past, window: window, device: pass.rows.device)
   }
 
-  /// The same plan with `prefix` before each segment.
-  public func with(_ prefix: KeyValueRows?) -> AttentionPlan {
+  /// The same plan with `prefixes` before the segments.
+  func with(_ prefixes: SegmentPrefixes?) -> AttentionPlan {
     var plan = self
-    plan.prefix = prefix
+    plan.prefixes = prefixes
     return plan
   }
 
@@ -123,8 +123,8 @@ public struct AttentionPlan {
   ) throws(TorchError) -> Tensor {
     let shape = q.shape
     var (k, v) = (try k.flattenedRows(), try v.flattenedRows())
-    let before = Array(repeating: prefix?.count ?? 0, count: segments.count)
-    if let prefix { (k, v) = try prefix.before(k, v, segments: segments) }
+    let before = prefixes?.counts ?? Array(repeating: 0, count: segments.count)
+    if let prefixes { (k, v) = try prefixes.before(k, v, segments: segments) }
     let row = try Tensor.segmentAttention(
       try q.flattenedRows(), k, v, lengths: segments, before: before, window: window, dropout: dropout, scale: scale)
     try cache?.begin(k, v, segments: zip(segments, before).map(+))
@@ -148,11 +148,11 @@ public struct AttentionPlans {
   private var plans: [Int?: AttentionPlan] = [:]
   private let windows: [Int?]
   private let whole: AttentionPlan
-  private let prefix: [KeyValueRows]
+  private let prefixes: [SegmentPrefixes]
 
   /// Plans for a pass through layers with these windows.
   public init(_ pass: DecoderPass, windows: [Int?]) throws(TorchError) {
-    (self.windows, prefix) = (windows, pass.prefix)
+    (self.windows, prefixes) = (windows, pass.prefixes)
     whole = try AttentionPlan(pass)
     for window in Set(windows.compactMap { $0 }) { plans[window] = try AttentionPlan(pass, window: window) }
   }
@@ -160,6 +160,6 @@ public struct AttentionPlans {
   /// The plan of layer `index`.
   public subscript(index: Int) -> AttentionPlan {
     let plan = windows[index].flatMap { plans[$0] } ?? whole
-    return prefix.isEmpty ? plan : plan.with(prefix[index])
+    return prefixes.isEmpty ? plan : plan.with(prefixes[index])
   }
 }

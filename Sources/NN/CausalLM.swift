@@ -140,7 +140,10 @@ extension CausalLM {
   public func logits(_ input: ModelInput) throws(TorchError) -> Tensor { try head.forward(try hidden(input)) }
 
   /// Tokens that a row may have: the context without the virtual tokens that stand before each row.
-  public var tokenLimit: Int { max(0, shape.contextLength - prompts.count) }
+  public var tokenLimit: Int { tokenLimit(behind: prompts.count) }
+
+  /// Tokens that a row may have behind `virtual` virtual ones.
+  public func tokenLimit(behind virtual: Int) -> Int { max(0, shape.contextLength - virtual) }
 
   /// A cache for this model.
   public func makeCache() -> KVCache { KVCache(layers: shape.layerCount) }

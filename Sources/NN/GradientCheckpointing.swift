@@ -43,10 +43,9 @@ extension ResidualStream {
     recomputed: Bool, _ module: Module, _ plan: AttentionPlan,
     _ part: @escaping (inout ResidualStream, AttentionPlan) throws(TorchError) -> Void
   ) throws(TorchError) {
-    let prefix = plan.prefix.map { [$0.keys, $0.values] } ?? []
-    try run(recomputed: recomputed, module, with: prefix) { (stream, prefix) throws(TorchError) in
-      let rows = prefix.isEmpty ? nil : KeyValueRows(keys: prefix[0], values: prefix[1])
-      try part(&stream, plan.with(rows))
+    let prefixes = plan.prefixes
+    try run(recomputed: recomputed, module, with: prefixes?.tensors ?? []) { (stream, tensors) throws(TorchError) in
+      try part(&stream, plan.with(prefixes?.replacing(tensors)))
     }
   }
 

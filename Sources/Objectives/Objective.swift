@@ -57,6 +57,8 @@ public enum LearningMaterial: Sendable, Hashable {
   case pairs
   /// Answers that are called good or bad, each for itself.
   case labelled
+  /// Prompts, which the model answers in the course of the run.
+  case prompts
 
   /// Whether an objective that learns from this can take `found`: a pair is a good answer and a bad one.
   public func takes(_ found: LearningMaterial) -> Bool { self == found || (self == .labelled && found == .pairs) }
@@ -67,6 +69,7 @@ public enum LearningMaterial: Sendable, Hashable {
     case .texts: "texts and answers (messages, sharegpt, prompt-completion, alpaca, text)"
     case .pairs: "pairs of answers (preference: chosen and rejected; ranking)"
     case .labelled: "answers with a label (kto)"
+    case .prompts: "prompts"
     }
   }
 }

@@ -2,7 +2,8 @@
 public enum Objectives {
   private static let registry: [any Objective & Sendable] = [
     SupervisedFineTuning(), DirectPreference(), ReferenceFreePreference(.cpo), ReferenceFreePreference(.simpo),
-    ReferenceFreePreference(.orpo), KTO(), RewardModeling(), Distillation(),
+    ReferenceFreePreference(.orpo), KTO(), RewardModeling(), Distillation(), GroupRelativePolicy(), LeaveOneOutPolicy(),
+    GroupRelativePolicy(name: "reinforce++"), ProximalPolicy(), OnlinePreference(),
   ]
 
   /// The names, in the table's order.

@@ -14,19 +14,10 @@ public struct SequenceLogProbs {
   /// - Throws: what the model throws.
   public init(_ batch: Batch, model: any CausalLM) throws {
     let targets = TokenTargets(batch)
-    var counts = [Int](repeating: 0, count: batch.segmentLengths.count)
-    var (segment, end) = (0, batch.segmentLengths.first ?? 0)
-    for place in targets.places {
-      while place >= end {
-        segment += 1
-        end += batch.segmentLengths[segment]
-      }
-      counts[segment] += 1
-    }
     let hidden = try model.hidden(batch).squeezed(0).indexed(0, try Tensor(targets.places).to(model.device))
     let each = try model.logProbs(of: try Tensor(targets.tokens).to(model.device), after: hidden)
-    sums = try each.split(0, counts).map { try $0.sum() }
-    self.counts = counts
+    sums = try each.split(0, targets.counts).map { try $0.sum() }
+    counts = targets.counts
   }
 
   /// The sums as numbers.

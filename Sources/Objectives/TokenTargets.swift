@@ -10,21 +10,25 @@ public struct TokenTargets: Sendable, Hashable {
   public let places: [Int64]
   /// The token each should predict.
   public let tokens: [Int64]
+  /// How many of them each sample has, [S].
+  public let counts: [Int]
 
   /// The targets of `batch`.
   public init(_ batch: Batch) {
     var places: [Int64] = []
     var tokens: [Int64] = []
+    var counts: [Int] = []
     var start = 0
     for length in batch.segmentLengths {
+      let before = places.count
       for place in start..<(start + length - 1) where batch.labels[place + 1] != Batch.ignoredLabel {
         places.append(Int64(place))
         tokens.append(Int64(batch.labels[place + 1]))
       }
       start += length
+      counts.append(places.count - before)
     }
-    self.places = places
-    self.tokens = tokens
+    (self.places, self.tokens, self.counts) = (places, tokens, counts)
   }
 }
 

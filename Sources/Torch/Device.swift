@@ -4,12 +4,15 @@ import CTorch
 public enum Device: Sendable, Hashable, CustomStringConvertible {
   case cpu
   case cuda(Int)
+  /// Nowhere: shape and element type alone, as libtorch's meta device has them. What is read from there are zeros.
+  case meta
 
   /// `cpu` or `cuda:0`, as libtorch writes it.
   public var description: String {
     switch self {
     case .cpu: "cpu"
     case .cuda(let index): "cuda:\(index)"
+    case .meta: "meta"
     }
   }
 
@@ -17,10 +20,11 @@ public enum Device: Sendable, Hashable, CustomStringConvertible {
     switch self {
     case .cpu: ct_device(kind: CT_CPU, index: 0)
     case .cuda(let index): ct_device(kind: CT_CUDA, index: Int32(clamping: index))
+    case .meta: ct_device(kind: CT_META, index: 0)
     }
   }
 
   init(raw: ct_device) {
-    self = raw.kind == CT_CUDA ? .cuda(Int(raw.index)) : .cpu
+    self = raw.kind == CT_CUDA ? .cuda(Int(raw.index)) : raw.kind == CT_META ? .meta : .cpu
   }
 }

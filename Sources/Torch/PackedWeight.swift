@@ -144,7 +144,7 @@ extension PackedWeight.Format {
 }
 
 extension PackedWeight.BlockFormat {
-  fileprivate var raw: ct_block_format {
+  var raw: ct_block_format {
     switch self {
     case .q40: CT_BLOCK_Q4_0
     case .q41: CT_BLOCK_Q4_1

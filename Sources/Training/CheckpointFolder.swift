@@ -27,11 +27,14 @@ struct CheckpointFolder {
   /// Writes a checkpoint and drops the oldest beyond `limit`.
   ///
   /// - Returns: the checkpoint's folder.
-  func save(_ state: TrainingState, optimizer: Optimizer, part: any TunedPart, limit: Int) throws -> URL {
+  func save(
+    _ state: TrainingState, optimizer: Optimizer, part: any TunedPart, source: any BatchSource, limit: Int
+  ) throws -> URL {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let target = url(state.step)
     try AtomicFolder.write(to: target) { draft in
       try part.save(to: draft)
+      try source.save(to: draft)
       var tensors = optimizer.state.map { ($0.name, $0.value) }
       for (name, device) in Self.generators(part) { tensors.append((name, try RandomState.capture(device))) }
       try Safetensors.write(tensors, to: draft.appending(path: Self.tensorsName))

@@ -14,6 +14,9 @@ public struct Evaluator {
     batches = samples.batches(of: tokens)
   }
 
+  /// The batch with the most tokens; nil where there is nothing to measure.
+  public var largestBatch: Batch? { batches.max { $0.tokenCount < $1.tokenCount } }
+
   /// The mean loss, what it is the mean over, and what is reported beside it; nil where `shouldStop`, asked between batches, was true.
   public func evaluate(
     _ model: any CausalLM, shouldStop: () -> Bool = { false }

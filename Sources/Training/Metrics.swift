@@ -88,9 +88,13 @@ public final class MetricsLog {
 /// Memory of this process.
 public enum ProcessMemory {
   /// The most it has held at once, in bytes; 0 where the system does not say.
-  public static var peakBytes: Int {
+  public static var peakBytes: Int { bytes("VmHWM") }
+  /// What it holds now, in bytes; 0 where the system does not say.
+  public static var residentBytes: Int { bytes("VmRSS") }
+
+  private static func bytes(_ key: String) -> Int {
     guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else { return 0 }
-    let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+    let line = status.split(separator: "\n").first { $0.hasPrefix(key + ":") }
     let kilobytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0
     return kilobytes * 1024
   }

@@ -32,7 +32,7 @@ public final class Trainer {
   private let checkpoints: CheckpointFolder
   private let observe: (TrainingEvent) -> Void
   private let shouldStop: () -> Bool
-  private let feed: BatchFeed
+  private let source: any BatchSource
   /// Where activations are kept that memory is not to hold.
   private let activations: ScratchFile?
   private var state: TrainingState
@@ -48,7 +48,7 @@ public final class Trainer {
   ///   - model: the model, with `part` installed and nothing else taking gradients.
   ///   - part: what is tuned.
   ///   - objective: what is minimised.
-  ///   - loader: the training data.
+  ///   - batches: where the batches come from.
   ///   - evalSamples: the evaluation data; empty for none.
   ///   - options: steps, rates and intervals.
   ///   - output: the run's folder.
@@ -56,14 +56,14 @@ public final class Trainer {
   ///   - observe: told what happens.
   /// - Throws: ``TrainingError`` where nothing would be trained.
   public init(
-    model: any CausalLM, part: any TunedPart, objective: any Objective, loader: DataLoader, evalSamples: [EncodedSample],
-    options: TrainingOptions, output: URL, shouldStop: @escaping () -> Bool = { false },
+    model: any CausalLM, part: any TunedPart, objective: any Objective, batches: any BatchSource,
+    evalSamples: [EncodedSample], options: TrainingOptions, output: URL, shouldStop: @escaping () -> Bool = { false },
     observe: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws {
     (self.model, self.part, self.objective, self.options, self.output) = (model, part, objective, options, output)
-    (feed, self.shouldStop, self.observe) = (BatchFeed(loader), shouldStop, observe)
+    (source, self.shouldStop, self.observe) = (batches, shouldStop, observe)
     guard options.gradientAccumulation > 0 else { throw TrainingError("gradient_accumulation must be at least 1") }
-    let epochSteps = loader.stepCount(accumulating: options.gradientAccumulation)
+    let epochSteps = batches.stepCount(accumulating: options.gradientAccumulation)
     guard let totalSteps = options.maxSteps ?? epochSteps, totalSteps > 0 else {
       throw TrainingError("the run has no end: give epochs or max_steps")
     }
@@ -80,7 +80,51 @@ public final class Trainer {
     try part.companion?.begin(totalSteps: self.totalSteps)
     checkpoints = CheckpointFolder(folder: output.appending(path: "checkpoints"))
     evaluator = evalSamples.isEmpty ? nil : Evaluator(evalSamples, objective: objective)
-    state = TrainingState(position: loader.position)
+    state = TrainingState(position: batches.position)
+  }
+
+  /// A run over the batches of a loader.
+  ///
+  /// - Throws: what ``init(model:part:objective:batches:evalSamples:options:output:shouldStop:observe:)`` throws.
+  public convenience init(
+    model: any CausalLM, part: any TunedPart, objective: any Objective, loader: DataLoader, evalSamples: [EncodedSample],
+    options: TrainingOptions, output: URL, shouldStop: @escaping () -> Bool = { false },
+    observe: @escaping (TrainingEvent) -> Void = { _ in }
+  ) throws {
+    try self.init(
+      model: model, part: part, objective: objective, batches: LoaderBatches(loader), evalSamples: evalSamples, options: options,
+      output: output, shouldStop: shouldStop, observe: observe)
+  }
+
+  /// The batch with the most tokens among those of the first epoch; nil where that is not known before.
+  public var largestBatch: Batch? { source.largestBatch }
+
+  /// Goes forward and backward over a batch as a step does, and leaves everything as it was: parameters, what the optimizer remembers,
+  /// random state, metrics and the place in the data.
+  ///
+  /// - Throws: what a step throws, out of memory above all.
+  public func tryStep(_ batch: Batch) throws {
+    let device = model.device
+    let devices: [Device] = device == .cpu ? [.cpu] : [.cpu, device]
+    let states = try devices.map { ($0, try RandomState.capture($0)) }
+    let wasTraining = model.isTraining
+    let checkpointing = model.gradientCheckpointing
+    defer {
+      model.train(wasTraining)
+      model.gradientCheckpointing = checkpointing
+    }
+    model.gradientCheckpointing = options.gradientCheckpointing
+    model.train(objective.usesDropout)
+    let result = Result { try goThrough(batch) }
+    try optimizer.clearGradients()
+    for (device, state) in states { try RandomState.restore(state, on: device) }
+    try result.get()
+  }
+
+  private func goThrough(_ batch: Batch) throws {
+    let loss = try objective.evaluate(batch, model: model).loss / Double(max(objective.count(batch), 1))
+    guard options.optimizer.isInBackward else { return try loss.backward() }
+    try optimizer.dropGradients { () throws(TorchError) in try loss.backward() }
   }
 
   /// Trains to the end.
@@ -99,7 +143,10 @@ public final class Trainer {
     var endedEarly = try evaluateIfDue(log)
     while state.step < totalSteps, !endedEarly {
       if shouldStop() { throw try interrupt() }
-      guard let step = try takeStep() else { break }
+      guard let step = try takeStep() else {
+        if shouldStop() { throw try interrupt() }
+        break
+      }
       try record(step, in: log)
       endedEarly = try evaluateIfDue(log)
       try saveIfDue()
@@ -117,7 +164,7 @@ public final class Trainer {
       throw TrainingError("\(checkpoints.folder.path) holds no whole checkpoint to go on from; start anew with --overwrite")
     }
     state = try CheckpointFolder.restore(checkpoint, optimizer: optimizer, part: part)
-    try feed.restore(state.position)
+    try source.restore(state.position, from: checkpoint)
   }
 
   private func interrupt() throws -> TrainingInterrupted {
@@ -126,27 +173,18 @@ public final class Trainer {
 
   @discardableResult
   private func save() throws -> URL {
-    state.position = feed.position
-    let url = try checkpoints.save(state, optimizer: optimizer, part: part, limit: options.saveLimit)
+    state.position = source.position
+    let url = try checkpoints.save(state, optimizer: optimizer, part: part, source: source, limit: options.saveLimit)
     observe(.saved(step: state.step, path: url.path))
     return url
   }
 
-  /// The batches of the next optimizer step: `gradientAccumulation` of them, fewer at the end of an epoch.
-  private func nextBatches() -> [Batch] {
-    var batches: [Batch] = []
-    while batches.count < options.gradientAccumulation, let batch = feed.next() {
-      batches.append(batch)
-      if feed.position.batch == feed.batchesInEpoch { break }
-    }
-    return batches
-  }
-
-  /// One optimizer step; nil where the data has ended.
+  /// One optimizer step; nil where the data has ended, or where making batches was stopped.
   private func takeStep() throws -> StepReport? {
     let start = ContinuousClock.now
-    let batches = nextBatches()
+    let batches = try source.nextBatches(options.gradientAccumulation, shouldStop: shouldStop)
     guard !batches.isEmpty else { return nil }
+    report(source.takeFigures())
     let count = batches.reduce(0) { $0 + objective.count($1) }
     let rate = options.learningRate * schedule.factor(after: state.step)
     let (sum, loss, norm) =
@@ -162,7 +200,7 @@ public final class Trainer {
     state.window.tokens += tokens
     state.window.seconds += seconds
     return StepReport(
-      step: state.step, totalSteps: totalSteps, epoch: epoch, loss: loss,
+      step: state.step, totalSteps: totalSteps, epoch: source.epoch, loss: loss,
       learningRate: options.optimizer.method.learningRate(rate, step: state.step), gradientNorm: norm, tokens: tokens,
       seconds: seconds, isLogged: state.step % options.logEvery == 0 || state.step == 1 || state.step == totalSteps)
   }
@@ -205,22 +243,21 @@ public final class Trainer {
   private func evaluated(_ batch: Batch) throws -> Tensor {
     let pass = { [objective, model] in try objective.evaluate(batch, model: model) }
     let result = try activations.map { try keepingActivations($0.copy, during: pass) } ?? pass()
-    if result.figures.values != nil {
-      var figures = state.window.figures ?? Figures()
-      figures.add(result.figures)
-      state.window.figures = figures
-    }
+    report(result.figures)
     return result.loss
   }
 
-  private func notFinite(_ loss: Double, _ norm: Double, _ batches: [Batch], hasMoved: Bool) throws -> TrainingError {
-    let diagnosis = NonFiniteDiagnosis(model: model, objective: objective, samples: feed.samples)
-    return try diagnosis.error(
-      step: state.step + 1, loss: loss, norm: norm, batches: batches, optimizer: optimizer, hasMoved: hasMoved)
+  private func report(_ figures: Figures) {
+    guard figures.values != nil else { return }
+    var all = state.window.figures ?? Figures()
+    all.add(figures)
+    state.window.figures = all
   }
 
-  private var epoch: Double {
-    Double(feed.position.epoch) + Double(feed.position.batch) / Double(max(1, feed.batchesInEpoch))
+  private func notFinite(_ loss: Double, _ norm: Double, _ batches: [Batch], hasMoved: Bool) throws -> TrainingError {
+    let diagnosis = NonFiniteDiagnosis(model: model, objective: objective, samples: source.samples)
+    return try diagnosis.error(
+      step: state.step + 1, loss: loss, norm: norm, batches: batches, optimizer: optimizer, hasMoved: hasMoved)
   }
 
   private func record(_ step: StepReport, in log: MetricsLog) throws {
@@ -245,7 +282,7 @@ public final class Trainer {
   private func evaluateIfDue(_ log: MetricsLog) throws -> Bool {
     guard let evaluator, state.step > 0, state.evaluatedStep != state.step else { return false }
     let atEnd = state.step == totalSteps
-    let due = options.evalEvery.map { state.step % $0 == 0 } ?? (feed.position.batch == feed.batchesInEpoch)
+    let due = options.evalEvery.map { state.step % $0 == 0 } ?? source.isAtEpochEnd
     guard due || atEnd, let result = try evaluator.evaluate(model, shouldStop: shouldStop) else { return false }
     guard result.loss.isFinite else {
       throw TrainingError(
@@ -263,7 +300,8 @@ public final class Trainer {
     }
     try log.append(
       MetricsRow(
-        step: state.step, epoch: epoch, tokens: state.tokens, peakMemoryBytes: ProcessMemory.peakBytes, evalLoss: result.loss,
+        step: state.step, epoch: source.epoch, tokens: state.tokens, peakMemoryBytes: ProcessMemory.peakBytes,
+        evalLoss: result.loss,
         evalTokens: result.count, evalFigures: result.figures.values))
     observe(.evaluated(step: state.step, loss: result.loss, isBest: isBest))
     guard let stopping = options.earlyStopping, state.evaluationsSinceBest >= stopping.patience, !atEnd else { return false }

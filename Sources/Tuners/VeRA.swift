@@ -135,8 +135,18 @@ private final class VeRADelta: Module, AdapterDelta {
   }
 
   func lowRankUpdate() throws(TorchError) -> LowRankUpdate? { try update() }
+
+  /// None while the vectors learn: the base's product would make the gradients of whole matrices, of which they need sums alone.
+  func fusedUpdate() throws(TorchError) -> LowRankUpdate? { inner.requiresGradient ? nil : try update() }
+
   func forward(_ x: Tensor, through base: any Projection) throws(TorchError) -> Tensor {
-    try base.forward(x, plus: try update())
+    if let update = try fusedUpdate() { return try base.forward(x, plus: update) }
+    let a = try shared.a.narrowed(1, 0..<inputSize).contiguous().to(x.dtype)
+    let b = try shared.b.narrowed(0, 0..<outputSize).to(x.dtype)
+    let kept = isTraining ? try x.dropout(dropout) : x
+    let low = try (try kept.linear(a) * inner).to(x.dtype)
+    let change = try (try low.linear(b) * outer).to(x.dtype)
+    return try base.forward(x) + change
   }
 
   func merged(into base: any Projection) throws(TorchError) -> any Projection {

@@ -23,7 +23,7 @@ struct Attune: ParsableCommand {
       CommandGroup(
         name: "Tuning",
         subcommands: [
-          Tune.self, QuickstartCommand.self, Merge.self, AdaptersCommand.self, DeltaCommand.self, DistillCommand.self,
+          Tune.self, Plan.self, QuickstartCommand.self, Merge.self, AdaptersCommand.self, DeltaCommand.self, DistillCommand.self,
           StudentCommand.self,
         ]),
       CommandGroup(name: "Using", subcommands: [Generate.self, Chat.self, Score.self, RewardCommand.self, Tokenize.self]),

@@ -25,6 +25,7 @@
 #include "ct_optim.h"
 #include "ct_packing.h"
 #include "ct_random.h"
+#include "ct_rehearsal.h"
 #include "ct_status.h"
 #include "ct_system.h"
 #include "ct_tensor.h"

@@ -128,7 +128,7 @@ private struct EncodingAudit {
   /// True where the sample holds an answer, after which the model is to stop.
   private func hasToEnd(_ sample: Sample) -> Bool {
     switch sample.content {
-    case .text: false
+    case .text, .prompt: false
     case .completion: settings.appendsEndOfText
     case .conversation, .continuation, .ranking: true
     }

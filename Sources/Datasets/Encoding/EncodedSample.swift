@@ -16,6 +16,8 @@ public struct EncodedSample: Sendable, Hashable {
   public var grade: Double?
   /// ln p of the learnt tokens by the model that an objective measures against; nil where none was asked.
   public var reference: Double?
+  /// What is to be learnt of it where the policy itself gave this answer.
+  public var experience: Experience?
 
   /// An encoded sample.
   ///

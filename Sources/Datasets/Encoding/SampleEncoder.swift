@@ -20,7 +20,7 @@ public struct SampleEncoder: Sendable {
   let beginOfText: Int32?
   private let renderer: (any ChatRenderer)?
   private let spans: SpanFinder
-  private let prefix: [Int32]
+  let prefix: [Int32]
 
   /// An encoder.
   ///
@@ -74,7 +74,28 @@ public struct SampleEncoder: Sendable {
       var best = sample
       best.content = answers.first ?? .text("")
       return try tokens(of: best)
+    case .prompt: return MaskedTokens(ids: try prompt(of: sample).ids, trained: false)
     }
+  }
+
+  /// A conversation up to where its answer begins.
+  ///
+  /// - Throws: ``RowProblem`` where there is no template or it cannot deal with the conversation.
+  func rendered(_ messages: [Message], of sample: Sample) throws(RowProblem) -> String {
+    guard let renderer else { throw SampleEncoder.needsTemplate(sample) }
+    do { return try renderer.render(messages, tools: sample.tools, addGenerationPrompt: true) } catch {
+      throw SampleEncoder.cannotRender(sample, error)
+    }
+  }
+
+  private static func needsTemplate(_ sample: Sample) -> RowProblem {
+    RowProblem(
+      sample.location, "is a conversation, but the model has no chat template",
+      cure: "Name a template for the model, use an instruct model, or write prompt and completion as text")
+  }
+
+  private static func cannotRender(_ sample: Sample, _ error: any Error) -> RowProblem {
+    RowProblem(sample.location, "cannot be rendered: \(error)", cure: "Change the conversation so that the template takes it")
   }
 
   /// With what the tokenizer puts before a text, and EOS.
@@ -100,11 +121,7 @@ public struct SampleEncoder: Sendable {
   }
 
   private func tokens(of messages: [Message], learntFrom first: Int, sample: Sample) throws(RowProblem) -> MaskedTokens {
-    guard let renderer else {
-      throw RowProblem(
-        sample.location, "is a conversation, but the model has no chat template",
-        cure: "Name a template for the model, use an instruct model, or write prompt and completion as text")
-    }
+    guard let renderer else { throw SampleEncoder.needsTemplate(sample) }
     do {
       guard settings.mask != .all else {
         let text = try renderer.render(messages, tools: sample.tools, addGenerationPrompt: false)
@@ -121,8 +138,7 @@ public struct SampleEncoder: Sendable {
     } catch let problem as RowProblem {
       throw problem
     } catch {
-      throw RowProblem(
-        sample.location, "cannot be rendered: \(error)", cure: "Change the conversation so that the template takes it")
+      throw SampleEncoder.cannotRender(sample, error)
     }
   }
 }

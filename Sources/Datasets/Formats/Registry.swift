@@ -3,7 +3,7 @@ import OrderedCollections
 extension DatasetFormat {
   /// Every format. Where a row fits several, the first one counts.
   public static let all: [DatasetFormat] = [
-    .messages, .sharegpt, .promptCompletion, .alpaca, .preference, .ranking, .labelled, .text,
+    .messages, .sharegpt, .promptCompletion, .alpaca, .preference, .ranking, .labelled, .prompt, .text,
   ]
 
   /// How many rows at the head of a file decide which format it has.

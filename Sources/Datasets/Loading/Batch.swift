@@ -25,6 +25,8 @@ public struct Batch: Sendable, Hashable {
   public var grades: [Double?]
   /// ln p of the learnt tokens of each segment by the model that an objective measures against, [S]; nil where none was asked.
   public var references: [Double?]
+  /// What is to be learnt of each segment where the policy itself gave this answer, [S].
+  public var experience: [Experience?]
 
   /// The samples at `indices` of `all`, in that order.
   public init(_ indices: [Int], of all: [EncodedSample]) {
@@ -38,6 +40,7 @@ public struct Batch: Sendable, Hashable {
     ranks = chosen.map(\.rank)
     grades = chosen.map(\.grade)
     references = chosen.map(\.reference)
+    experience = chosen.map(\.experience)
   }
 
   /// A row of some of its segments, in that order.
@@ -52,7 +55,7 @@ public struct Batch: Sendable, Hashable {
     part.segmentLengths = places.map { segmentLengths[$0] }
     (part.samples, part.sources) = (places.map { samples[$0] }, places.map { sources[$0] })
     (part.ranks, part.grades) = (places.map { ranks[$0] }, places.map { grades[$0] })
-    part.references = places.map { references[$0] }
+    (part.references, part.experience) = (places.map { references[$0] }, places.map { experience[$0] })
     return part
   }
 

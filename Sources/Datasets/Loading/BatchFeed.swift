@@ -20,6 +20,8 @@ public final class BatchFeed {
 
   /// The place of the batch that comes next.
   public var position: DataLoader.Position { loader.position }
+  /// The batch with the most tokens of the epoch at hand.
+  public var largestBatch: Batch? { loader.largestBatch }
   /// The samples; ``Batch/samples`` indexes them.
   public var samples: [EncodedSample] { loader.samples }
   /// How many batches the epoch at hand has.

@@ -14,16 +14,12 @@ public struct DecoderPass {
   /// Where keys and values are kept between passes.
   public let cache: KVCache?
   let pattern: AttentionPattern
-  /// Keys and values before each row, by layer; empty for none.
-  let prefix: [KeyValueRows]
-  private let tokens: Places
-
-  /// Where the tokens are among the rows.
-  private enum Places {
-    case all
-    case from(Int)
-    case at(Tensor)
-  }
+  /// Keys and values before the segments, by layer; empty for none.
+  let prefixes: [SegmentPrefixes]
+  /// Where the tokens are among all rows, one behind the other; nil where the rows are the tokens.
+  private let tokens: Tensor?
+  /// The shape of the tokens [B, S].
+  private let shape: [Int]
 
   /// The pass of `input` through a decoder.
   ///
@@ -35,103 +31,96 @@ public struct DecoderPass {
   /// - Throws: `TorchError` where virtual tokens are to stand before padded rows, or one of an operation.
   public init(_ input: ModelInput, embedding: Embedding, prompts: SoftPrompts, layers: Int) throws(TorchError) {
     let embedded = try embedding.forward(input.tokens)
-    cache = input.cache
-    let added = input.beginsRows ? prompts.count : 0
-    guard added > 0 else {
+    (cache, shape) = (input.cache, input.tokens.shape)
+    let own = try input.beginningRows()
+    let real = own.count - (input.filling > 0 ? 1 : 0)
+    guard !own.isEmpty, let fronts = try prompts.fronts(rows: real, tasks: input.tasks, layers: layers) else {
       (rows, positions, length, pattern) = (embedded, input.positions, input.length, input.pattern)
-      (prefix, tokens) = ([], .all)
+      (prefixes, tokens) = ([], nil)
       return
     }
-    length = input.length + added
-    let shifted = try input.positions.shifted(by: added)
-    switch input.pattern {
-    case .padded:
+    if case .padded = input.pattern {
       throw TorchError(
         operation: "virtual_tokens", operands: [input.tokens],
         message: "virtual tokens cannot stand before padded rows; lay the rows end to end as segments")
-    case .causal:
-      let (count, width) = (try input.tokens.size(0), try input.tokens.size(1))
-      let virtual = try prompts.virtualTokens(rows: count, tasks: input.tasks, layers: layers)
-      prefix = virtual.prefix
-      let start = added - (virtual.rows?.shape[1] ?? 0)
-      // Rows with keys before them are segments.
-      let whole = width + added - start
-      pattern = prefix.isEmpty ? .causal : .segments(Array(repeating: whole, count: count))
-      guard let front = virtual.rows else {
-        (rows, positions, tokens) = (embedded, shifted, .all)
-        return
-      }
-      let places = try Tensor.places(start..<added, device: embedded.device).expanded(count, added - start)
-      rows = try .concatenated([try front.to(embedded.dtype), embedded], 1)
-      positions = try .concatenated([places, shifted], 1)
-      tokens = .from(added - start)
-    case .segments(let lengths):
-      let real = lengths.count - (input.filling > 0 ? 1 : 0)
-      let virtual = try prompts.virtualTokens(rows: real, tasks: input.tasks, layers: layers)
-      prefix = virtual.prefix
-      guard let front = virtual.rows else {
-        (rows, positions, pattern, tokens) = (embedded, shifted, input.pattern, .all)
-        return
-      }
-      let start = added - (try front.size(1))
-      let flat = FlatRows(lengths, real: real, added: added - start, multiple: input.multiple)
-      rows = try flat.joined(front.to(embedded.dtype), embedded.squeezed(0)).unsqueezed(0)
-      let places = try Tensor.places(start..<added, device: embedded.device).expanded(real, added - start)
-      positions = try flat.joined(places, shifted.squeezed(0)).unsqueezed(0)
-      pattern = .segments(flat.lengths)
-      tokens = .at(try Tensor(flat.tokens).to(embedded.device))
     }
+    let (counts, added) = (fronts.counts, fronts.virtualRows)
+    length = max(input.length, counts.indices.map { own[$0] + counts[$0] }.max() ?? 0)
+    let shifted = try input.positions.shifted(own, by: counts)
+    let flat = FlatRows(own, added: added, multiple: input.multiple)
+    prefixes = fronts.prefixes(segments: flat.lengths.count)
+    // Full rows that stay equally long are no segments, unless keys stand before them.
+    let stayFull = if case .causal = input.pattern { prefixes.isEmpty && Set(added).count == 1 } else { false }
+    pattern = stayFull ? .causal : .segments(flat.lengths)
+    guard added.contains(where: { $0 > 0 }) else {
+      (rows, positions, tokens) = (embedded, shifted, nil)
+      return
+    }
+    let device = embedded.device
+    var (front, places): ([Tensor?], [Tensor?]) = ([], [])
+    for (index, rows) in fronts.rows.enumerated() {
+      front.append(try rows?.to(embedded.dtype))
+      let own = (counts[index] - added[index]..<counts[index]).map(Int64.init)
+      places.append(own.isEmpty ? nil : try Tensor(own).to(device))
+    }
+    let count = stayFull ? own.count : 1
+    rows = try flat.joined(front, embedded.reshaped(shape.reduce(1, *), -1)).reshaped(count, -1, try embedded.size(2))
+    positions = try flat.joined(places, shifted.reshaped(-1)).reshaped(count, -1)
+    tokens = try Tensor(flat.tokens).to(device)
   }
 
   /// Of what comes out of the last layer, the rows of tokens: [B, S, d] as the input had them.
   public func tokens(of hidden: Tensor) throws(TorchError) -> Tensor {
-    switch tokens {
-    case .all: hidden
-    case .from(let first): try hidden.narrowed(1, first..<(try hidden.size(1)))
-    case .at(let places): try hidden.indexed(1, places)
-    }
+    guard let tokens else { return hidden }
+    let size = try hidden.size(2)
+    return try hidden.reshaped(-1, size).indexed(0, tokens).reshaped(shape + [size])
   }
 }
 
-/// A flat row of segments with virtual rows before each.
+extension ModelInput {
+  /// The tokens of each row that begins, filling included; none where rows go on behind what a cache holds.
+  fileprivate func beginningRows() throws(TorchError) -> [Int] {
+    guard beginsRows else { return [] }
+    if case .segments(let lengths) = pattern { return lengths }
+    return Array(repeating: try tokens.size(1), count: try tokens.size(0))
+  }
+}
+
+/// A flat row of segments with virtual rows before some of them.
 private struct FlatRows {
   /// Of the segments, virtual rows included.
   private(set) var lengths: [Int]
   /// Where the tokens are.
   private(set) var tokens: [Int64] = []
   private let own: [Int]
-  private let real: Int
-  private let added: Int
   private let filling: Int
 
   /// - Parameters:
   ///   - own: tokens of each segment.
-  ///   - real: how many segments begin with virtual rows; one behind them only fills the row up.
-  ///   - added: how many virtual rows each of those begins with.
+  ///   - added: how many virtual rows the segments begin with; one behind those only fills the row up.
   ///   - multiple: what the row is filled up to a multiple of.
-  init(_ own: [Int], real: Int, added: Int, multiple: Int) {
-    (self.own, self.real, self.added) = (own, real, added)
-    lengths = own.indices.map { own[$0] + ($0 < real ? added : 0) }
+  init(_ own: [Int], added: [Int], multiple: Int) {
+    self.own = own
+    lengths = own.indices.map { own[$0] + ($0 < added.count ? added[$0] : 0) }
     let total = lengths.reduce(0, +)
     filling = (multiple - total % multiple) % multiple
     var start: Int64 = 0
-    for index in own.indices {
-      if index < real { start += Int64(added) }
-      tokens += start..<start + Int64(own[index])
-      start += Int64(own[index])
+    for (own, whole) in zip(own, lengths) {
+      tokens += start + Int64(whole - own)..<start + Int64(whole)
+      start += Int64(whole)
     }
-    if filling > 0, real < own.count {
-      lengths[real] += filling
+    if filling > 0, added.count < own.count {
+      lengths[added.count] += filling
     } else if filling > 0 {
       lengths.append(filling)
     }
   }
 
-  /// `front` [S, n, ..] and `rows` [T, ..] in the order of the segments, filled up with zeros.
-  func joined(_ front: Tensor, _ rows: Tensor) throws(TorchError) -> Tensor {
+  /// `fronts` [n, ..] and `rows` [T, ..] in the order of the segments, filled up with zeros.
+  func joined(_ fronts: [Tensor?], _ rows: Tensor) throws(TorchError) -> Tensor {
     var parts: [Tensor] = []
     for (index, part) in try rows.split(0, own).enumerated() {
-      if index < real { parts.append(try front.selected(0, index)) }
+      if index < fronts.count, let front = fronts[index] { parts.append(front) }
       parts.append(part)
     }
     if filling > 0 {
@@ -142,11 +131,12 @@ private struct FlatRows {
 }
 
 extension Tensor {
-  /// The numbers of a range as positions [1, n] int64.
-  fileprivate static func places(_ range: Range<Int>, device: Device) throws(TorchError) -> Tensor {
-    try Tensor(range.map(Int64.init), shape: [1, range.count]).to(device)
+  /// Positions (int64) of rows of these lengths, each as much further on as its number in `counts` says; those behind stay.
+  fileprivate func shifted(_ lengths: [Int], by counts: [Int]) throws(TorchError) -> Tensor {
+    var shifts: [Int64] = []
+    for (index, length) in lengths.enumerated() {
+      shifts += repeatElement(index < counts.count ? Int64(counts[index]) : 0, count: length)
+    }
+    return try self + Tensor(shifts, shape: shape).to(device)
   }
-
-  /// Positions (int64) `count` further on.
-  fileprivate func shifted(by count: Int) throws(TorchError) -> Tensor { try (try to(.float64) + Double(count)).to(.int64) }
 }

@@ -35,65 +35,20 @@ public protocol SoftPrompt: Module {
 public final class SoftPrompts: AdapterPlace<any SoftPrompt> {
   /// The task of rows of which nobody says one.
   public var task = 0
+  /// Which of them stand before which rows; nil where those that are active stand before all.
+  public var routing: (any PromptRouting)?
 
   /// Nothing is there yet.
   public init() { super.init { $0 } }
 
   /// Virtual tokens before each row as things stand.
-  public var count: Int { activeModules.reduce(0) { $0 + $1.count } }
+  public var count: Int { count(of: active) }
 
-  /// What stands before `rows` rows of tokens: keys and values by layer, and rows [S, n, d] behind them.
-  ///
-  /// - Throws: `TorchError` where the tasks are not as many as the rows.
-  func virtualTokens(rows: Int, tasks: [Int], layers: Int) throws(TorchError) -> (prefix: [KeyValueRows], rows: Tensor?) {
-    guard tasks.isEmpty || tasks.count == rows else {
-      throw TorchError(operation: "virtual_tokens", message: "\(tasks.count) tasks for \(rows) rows of tokens")
-    }
-    let tasks = tasks.isEmpty ? Array(repeating: task, count: rows) : tasks
-    var prefixes: [[KeyValueRows]] = []
-    var parts: [Tensor] = []
-    for prompt in activeModules {
-      switch try prompt.virtualTokens(rows: rows, tasks: tasks) {
-      case .rows(let rows): parts.append(rows)
-      case .keysAndValues(let prefix):
-        guard prefix.count == layers else {
-          throw TorchError(operation: "virtual_tokens", message: "keys and values for \(prefix.count) of \(layers) layers")
-        }
-        prefixes.append(prefix)
-      }
-    }
-    return (try KeyValueRows.joined(prefixes), parts.count > 1 ? try .concatenated(parts, 1) : parts.first)
-  }
-}
+  /// Virtual tokens of these adapters.
+  public func count(of names: [String]) -> Int { modules(named: names).reduce(0) { $0 + $1.count } }
 
-extension KeyValueRows {
-  /// n.
-  var count: Int { keys.shape.first ?? 0 }
-
-  /// The prefixes one behind the other, layer by layer.
-  fileprivate static func joined(_ prefixes: [[KeyValueRows]]) throws(TorchError) -> [KeyValueRows] {
-    guard let first = prefixes.first, prefixes.count > 1 else { return prefixes.first ?? [] }
-    var joined: [KeyValueRows] = []
-    for layer in first.indices {
-      joined.append(
-        KeyValueRows(
-          keys: try .concatenated(prefixes.map { $0[layer].keys }, 0),
-          values: try .concatenated(prefixes.map { $0[layer].values }, 0)))
-    }
-    return joined
-  }
-
-  /// Keys and values [T, Hk, D] of segments with these before those of each: [T + S·n, Hk, D].
-  func before(_ k: Tensor, _ v: Tensor, segments: [Int]) throws(TorchError) -> (keys: Tensor, values: Tensor) {
-    (try Self.interleaved(keys, k, segments), try Self.interleaved(values, v, segments))
-  }
-
-  /// One copy of `prefix` for each segment, so that its gradient is summed in its own element type.
-  private static func interleaved(_ prefix: Tensor, _ own: Tensor, _ segments: [Int]) throws(TorchError) -> Tensor {
-    let shape = prefix.shape
-    let copies = try prefix.unsqueezed(0).expanded(segments.count, shape[0], shape[1], shape[2]).to(own.dtype)
-    var parts: [Tensor] = []
-    for (index, part) in try own.split(0, segments).enumerated() { parts += [try copies.selected(0, index), part] }
-    return try .concatenated(parts, 0)
+  /// The soft prompts of these adapters that have one, in their order.
+  func modules(named names: [String]) -> [any SoftPrompt] {
+    names.compactMap { name in installed.first { $0.name == name }?.module }
   }
 }

@@ -103,7 +103,7 @@ public enum PairFile {
     switch content {
     case .continuation(let prompt, let completion): (.messages(prompt), .messages(completion))
     case .completion(let prompt, let completion): (.text(prompt), .text(completion))
-    case .conversation, .text, .ranking: throw PreferenceError("\(place): the answers have no prompt of their own")
+    case .conversation, .text, .ranking, .prompt: throw PreferenceError("\(place): the answers have no prompt of their own")
     }
   }
 }

@@ -59,8 +59,19 @@ public struct TrainingBench: Sendable {
       throw RecipeError(
         "\(steps + warmup) steps of \(batchSize) samples need \(batchSize * (steps + warmup)), and there are \(samples.count)")
     }
-    let model = weights.model
-    let dtype = model.dtype
+    let dtype = weights.model.dtype
+    let steps = try Self.steps(
+      steps + warmup, of: try part(weights), model: weights.model, samples: samples, batchSize: batchSize,
+      gradientCheckpointing: gradientCheckpointing, activationOffloading: activationOffloading, scratch: scratch)
+    return try TrainingMeasurement(
+      steps, warmup: warmup, weights: weights, name: name, method: method.rawValue, dtype: dtype, batchSize: batchSize)
+  }
+
+  /// Takes `count` steps of what is tuned in `model`, on `samples` in their order.
+  static func steps(
+    _ count: Int, of part: any TunedPart, model: any CausalLM, samples: [EncodedSample], batchSize: Int,
+    gradientCheckpointing: GradientCheckpointing, activationOffloading: Bool = false, scratch: URL
+  ) throws -> [StepRecorder.Step] {
     try RandomState.seed(42)
     let recorder = StepRecorder(SupervisedFineTuning())
     var options = TrainingOptions()
@@ -68,14 +79,13 @@ public struct TrainingBench: Sendable {
     options.saveEvery = nil
     options.gradientCheckpointing = gradientCheckpointing
     options.activationOffloading = activationOffloading
-    options.maxSteps = steps + warmup
+    options.maxSteps = count
     let trainer = try Trainer(
-      model: model, part: try part(weights), objective: recorder,
+      model: model, part: part, objective: recorder,
       loader: try DataLoader(samples: samples, batchSize: batchSize, order: .sequential), evalSamples: [], options: options,
       output: scratch, observe: recorder.observe)
     _ = try trainer.run(resuming: false)
-    return try TrainingMeasurement(
-      recorder.steps, warmup: warmup, weights: weights, name: name, method: method.rawValue, dtype: dtype, batchSize: batchSize)
+    return recorder.steps
   }
 
   private func part(_ weights: ModelWeights) throws -> any TunedPart {

@@ -35,6 +35,8 @@ public struct RunData: Sendable {
   public let cacheUse: CacheUse
   /// Where what the objective measures against came from, in words; nil where there is no such thing.
   public internal(set) var referenceNote: String?
+  /// The prompts, where the model itself answers them: they are what is trained on, then.
+  public var prompts: EncodedPrompts?
 
   /// What encoding did to the data, and what the cache did, in words.
   public var notes: [String] {
@@ -53,6 +55,8 @@ struct RunEncoder {
   let files: TokenizerFiles
   let stopTokens: Set<Int32>
   let cache: TokenCache
+  /// Whether prompts alone are taken, of which rewards see every column.
+  var takesPrompts = false
 
   private var settings: EncodingSettings {
     var settings = recipe.encoding
@@ -64,6 +68,7 @@ struct RunEncoder {
   ///
   /// - Throws: `DatasetError`, `BadRows` or `EncodingRefusal` where the data cannot be used. The cache never makes a run fail.
   func run() throws -> RunData {
+    guard !takesPrompts else { return try encodedPrompts() }
     guard recipe.usesCache else { return try encoded(.off) }
     let day = TemplateDate.day(of: Date())
     var builder = CacheKey.Builder("data of a run")
@@ -101,6 +106,15 @@ struct RunEncoder {
     } catch {
       return .notKept(reason: "\(error)")
     }
+  }
+
+  private func encodedPrompts() throws -> RunData {
+    let prompts = try Dataset.load(recipe.train, keepsColumns: true)
+    let encoder = try SampleEncoder(
+      tokenizer: text.tokenizer, renderer: try text.template(hasTools: prompts.samples.contains { $0.tools != nil }),
+      settings: settings)
+    let encoded = try prompts.encodedPrompts(with: encoder)
+    return RunData(training: encoded.dataset, evaluation: nil, cacheUse: .off, prompts: encoded)
   }
 
   private func encoded(_ use: RunData.CacheUse) throws -> RunData {

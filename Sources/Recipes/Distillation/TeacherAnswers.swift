@@ -96,6 +96,8 @@ private struct Question {
     case .conversation(let messages): content = .messages(try Self.before(messages, at: location))
     case .continuation(let prompt, let completion):
       content = .messages(try Self.before(prompt + completion, at: location))
+    case .prompt(.text(let prompt)): content = .prompt(prompt)
+    case .prompt(.messages(let messages)): content = .messages(try Self.before(messages, at: location))
     case .text, .ranking:
       throw RecipeError("\(sample.location): asks nothing that a teacher could answer; give conversations, or prompts")
     }

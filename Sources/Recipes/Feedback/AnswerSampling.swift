@@ -33,7 +33,7 @@ struct AnswerSampling {
   ///   - policy: what answers; only asked for where something is missing.
   ///   - observe: told how many prompts are answered.
   /// - Throws: ``RecipeError`` where the file belongs to other prompts; ``FeedbackStopped``; what generating throws.
-  func run(_ policy: () throws -> Policy, shouldStop: () -> Bool, observe: (Int) -> Void) throws -> [SampledPrompt] {
+  func run(_ policy: () throws -> AnsweringPolicy, shouldStop: () -> Bool, observe: (Int) -> Void) throws -> [SampledPrompt] {
     var sampled = try known()
     guard sampled.count < prompts.count else { return sampled }
     let policy = try policy()

@@ -7,7 +7,7 @@ import Text
 /// Bai et al., “Constitutional AI: Harmlessness from AI Feedback”, arXiv:2212.08073, section 3.1.
 struct Constitution {
   let principles: [String]
-  let policy: Policy
+  let policy: AnsweringPolicy
 
   /// An answer's way to a better one.
   struct Revision {

@@ -30,6 +30,8 @@ struct FeedbackPrompt {
     case .continuation(let prompt, _): return prompt.isEmpty ? nil : .messages(prompt)
     case .completion(let prompt, _): return prompt.isEmpty ? nil : .text(prompt)
     case .ranking(let answers): return answers.first.flatMap(passage)
+    case .prompt(.text(let prompt)): return prompt.isEmpty ? nil : .text(prompt)
+    case .prompt(.messages(let messages)): return messages.isEmpty ? nil : .messages(messages)
     case .text: return nil
     }
   }

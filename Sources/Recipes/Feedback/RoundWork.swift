@@ -46,8 +46,8 @@ struct RoundWork {
   /// Random numbers of their own for each round.
   private var seed: UInt64 { recipe.train.options.seed &+ UInt64(round.number) &* 0x9E37_79B9_7F4A_7C15 }
 
-  private func policy() throws -> Policy {
-    try Policy(
+  private func policy() throws -> AnsweringPolicy {
+    try AnsweringPolicy(
       recipe.model, adapter: start, anyBase: anyBase, options: recipe.train.model, store: store, settings: settings, seed: seed)
   }
 

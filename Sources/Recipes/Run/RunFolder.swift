@@ -11,7 +11,9 @@ struct RunFolder {
   /// The record of steps: a folder with it holds a run. It goes first where a run is removed, and comes last where one begins.
   private static let record = "metrics.jsonl"
   /// What else a run writes.
-  private static let contents = ["rounds", "checkpoints", "best", "adapter", "model", "report.html", "summary.json"]
+  private static let contents = [
+    "rounds", "checkpoints", "best", "adapter", "model", "report.html", "summary.json", "rollouts.jsonl",
+  ]
   private static let recipe = "recipe.yaml"
 
   /// The folder a recipe names.

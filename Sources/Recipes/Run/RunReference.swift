@@ -14,7 +14,7 @@ extension RunData {
       dataset.samples = objective.prepared(dataset.samples, batchSize: batchSize, limit: limit)
       return dataset
     }
-    return RunData(training: prepared(training), evaluation: evaluation.map(prepared), cacheUse: cacheUse)
+    return RunData(training: prepared(training), evaluation: evaluation.map(prepared), cacheUse: cacheUse, prompts: prompts)
   }
 }
 
@@ -132,6 +132,7 @@ extension Objective {
   ///
   /// - Throws: ``RecipeError`` that says what it learns from and what the data are.
   func check(_ data: RunData) throws(RecipeError) {
+    guard learnsFrom != .prompts else { return }
     for samples in [data.training.samples, data.evaluation?.samples ?? []] {
       let found: LearningMaterial =
         samples.contains { $0.rank > 0 } ? .pairs : samples.contains { $0.grade != nil } ? .labelled : .texts

@@ -73,6 +73,10 @@ func escaped(_ text: String) -> String {
 struct LossCurve {
   let training: [(step: Double, loss: Double)]
   let evaluation: [(step: Double, loss: Double)]
+  /// What the values are.
+  var label = "loss"
+  /// What the colours stand for.
+  var legend = "blue: training, red: evaluation"
   private let size = (width: 720.0, height: 280.0, left: 48.0, bottom: 28.0, top: 10.0, right: 10.0)
 
   init(training: [(Double, Double)], evaluation: [(Double, Double)]) {
@@ -83,7 +87,7 @@ struct LossCurve {
   var svg: String {
     let all = (training + evaluation).filter(\.loss.isFinite)
     guard let lastStep = all.map(\.step).max(), let low = all.map(\.loss).min(), let high = all.map(\.loss).max() else {
-      return "<p>No loss was logged.</p>"
+      return "<p>No \(label) was logged.</p>"
     }
     let (bottom, span) = (min(low, 0), max(high - min(low, 0), 1e-9))
     func x(_ step: Double) -> Double { size.left + (size.width - size.left - size.right) * step / max(lastStep, 1) }
@@ -103,12 +107,12 @@ struct LossCurve {
       String(format: "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"#d1242f\"/>", x($0.step), y($0.loss))
     }
     return """
-      <svg viewBox="0 0 \(Int(size.width)) \(Int(size.height))" role="img" aria-label="loss by step">
+      <svg viewBox="0 0 \(Int(size.width)) \(Int(size.height))" role="img" aria-label="\(label) by step">
       \(grid.joined())
       <text x="\(size.left)" y="\(size.height - 8)">0</text>
       <text x="\(size.width - size.right - 60)" y="\(size.height - 8)">step \(Int(lastStep))</text>
       \(line(training, "#0969da"))\(line(evaluation, "#d1242f"))\(marks.joined())
-      <text x="\(size.width - 210)" y="\(size.top + 12)">blue: training, red: evaluation</text>
+      <text x="\(size.width - 210)" y="\(size.top + 12)">\(legend)</text>
       </svg>
       """
   }

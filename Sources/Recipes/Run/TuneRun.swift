@@ -26,6 +26,10 @@ public struct TunePlan: Sendable {
   public let dataNotes: [String]
   /// Steps to take.
   public let totalSteps: Int
+  /// What the run needs, where that was planned.
+  public let memory: RunPlan?
+  /// What is to be said of memory.
+  public let memoryNotes: [String]
 
   /// The share of numbers that are tuned, in percent.
   public var percentage: Double { 100 * Double(trainableParameters) / Double(max(1, totalParameters)) }
@@ -41,9 +45,11 @@ public struct TunePlan: Sendable {
 /// A recipe at work: from base weights and data files to a tuned adapter in the run's folder.
 public final class TuneRun {
   /// The recipe.
-  public let recipe: Recipe
+  public internal(set) var recipe: Recipe
   /// Whether an adapter to start from, or a run to go on with, may be another base's.
   public var anyBase = false
+  /// Whether memory is planned before the model is loaded, and a step tried before the first one.
+  public var memoryCheck = MemoryCheck.none
   private let folder: RunFolder
   let store: ModelStore
 
@@ -114,6 +120,7 @@ public final class TuneRun {
     var objective: any Objective = recipe.objective.objective
     var data = try encode(url, loaded, vocabulary)
     try objective.check(data)
+    let planned = try loaded == nil ? planMemory(&data, url, vocabulary) : nil
     let model = try loaded ?? LoadedModel(recipe.model, options: recipe.train.model, store: store)
     if let vocabulary { try model.weights.grow(vocabulary) }
     try RandomState.seed(recipe.train.options.seed)
@@ -132,22 +139,23 @@ public final class TuneRun {
     let part = adapter.tunedPart(
       base: recipe.model, record: AdapterRecord(base: try model.weights.recordBase()), anyBase: anyBase,
       writeBeside: { try vocabulary?.write(to: $0) })
+    let lesson = try lesson(data, by: objective, model: model, adapter: adapter, part: part) { observe(.warning($0)) }
     let trainer = try Trainer(
-      model: model.model, part: part, objective: recorder(objective),
-      loader: try loader(data.training), evalSamples: data.evaluation?.samples ?? [], options: recipe.train.options,
-      output: output,
-      shouldStop: shouldStop, observe: observe)
+      model: model.model, part: lesson.part, objective: recorder(lesson.objective), batches: lesson.batches,
+      evalSamples: lesson.evalSamples, options: recipe.train.options, output: output, shouldStop: shouldStop, observe: observe)
+    try tryStep(trainer)
     let (total, trainable) = model.model.parameterCount()
     let plan = TunePlan(
       totalParameters: total, trainableParameters: trainable, dtype: model.model.dtype, device: model.model.device,
       training: data.training.report, evaluation: data.evaluation?.report, dataNotes: data.notes,
-      totalSteps: trainer.totalSteps)
+      totalSteps: trainer.totalSteps, memory: planned?.plan, memoryNotes: planned?.notes ?? [])
     announce(plan)
     let result = try trainer.run(resuming: resuming)
     try adapter.setTrainable(false)
-    try write(part, of: model, from: url)
+    try write(lesson.part, of: model, from: url)
     let summary = TuneResult(plan: plan, training: result, folder: resultFolder, model: model)
-    try AtomicFile.write(RunReport(recipe: recipe, result: summary).html, to: output.appending(path: "report.html"))
+    let report = RunReport(recipe: recipe, result: summary, sections: RolloutSections(result, folder: output).html)
+    try AtomicFile.write(report.html, to: output.appending(path: "report.html"))
     return summary
   }
 
@@ -160,18 +168,19 @@ public final class TuneRun {
   }
 
   /// The vocabulary of the run where it is not the model's: with the recipe's new tokens, or with those of the adapter it starts from.
-  private func grownVocabulary(_ url: URL) throws -> GrownVocabulary? {
+  func grownVocabulary(_ url: URL) throws -> GrownVocabulary? {
     let files = try TokenizerFiles(url)
     if let folder = recipe.method.initFrom { return try GrownVocabulary(inAdapter: URL(filePath: folder), over: files) }
     return recipe.newTokens.isEmpty ? nil : try GrownVocabulary(adding: recipe.newTokens, to: files)
   }
 
-  private func encode(_ url: URL, _ loaded: LoadedModel?, _ vocabulary: GrownVocabulary?) throws -> RunData {
+  func encode(_ url: URL, _ loaded: LoadedModel?, _ vocabulary: GrownVocabulary?) throws -> RunData {
     let files = try vocabulary?.files ?? TokenizerFiles(url)
     let text = try vocabulary?.text ?? loaded?.text ?? TextSide(files)
     let stops = try loaded?.stopTokens ?? LoadedModel.stopTokens(ModelFiles(url), tokenizer: text.tokenizer)
     let encoder = RunEncoder(
-      recipe: recipe.data, seed: recipe.train.options.seed, text: text, files: files, stopTokens: stops, cache: store.tokenCache)
+      recipe: recipe.data, seed: recipe.train.options.seed, text: text, files: files, stopTokens: stops, cache: store.tokenCache,
+      takesPrompts: recipe.objective.objective.learnsFrom == .prompts)
     return try encoder.run()
   }
 
@@ -240,12 +249,13 @@ public final class TuneRun {
       "the longest sample has \(longest) tokens, and with \(virtual) virtual tokens before it the model's context of "
         + "\(model.shape.contextLength) has room for \(model.tokenLimit): lower data.max_length, or method.num_virtual_tokens")
   }
+}
 
-  private func loader(_ dataset: EncodedDataset) throws -> DataLoader {
-    let train = recipe.train
-    let packed = recipe.data.packing ? recipe.data.encoding.maxLength : nil
-    let plan = BatchPlan(
-      batchSize: train.batchSize, packedLength: packed, order: recipe.data.order, seed: train.options.seed)
+extension Recipe {
+  /// The batches of a run.
+  func loader(_ dataset: EncodedDataset) throws -> DataLoader {
+    let packed = data.packing ? data.encoding.maxLength : nil
+    let plan = BatchPlan(batchSize: train.batchSize, packedLength: packed, order: data.order, seed: train.options.seed)
     return try DataLoader(dataset, plan: plan, epochs: train.epochs)
   }
 }

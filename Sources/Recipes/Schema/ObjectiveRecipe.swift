@@ -5,10 +5,12 @@ import Text
 public struct ObjectiveRecipe: Sendable {
   /// The objective with its settings.
   public var objective: any Objective & Sendable
-  /// Whom a distillation learns from.
-  public var teacher = TeacherRecipe()
   /// How rounds of generating, judging and tuning go, where the recipe asks for them: the objective is what they tune by.
   public var feedback: FeedbackSettings?
+  /// Whom a distillation learns from.
+  public var teacher = TeacherRecipe()
+  /// How answers are drawn and what they are worth, where the model itself gives them.
+  public var reinforcement: ReinforcementRecipe?
 
   /// The model that is measured against, by name or path; nil for the run's own as it is before the first step.
   public var referenceModel: String?
@@ -39,6 +41,7 @@ public struct ObjectiveRecipe: Sendable {
       reward.centerRewardsCoefficient = try node.double("center_rewards_coefficient", in: 0...1e6)
       objective = reward
     case is Distillation: (objective, teacher) = try Self.distillation(node)
+    case is OnlinePreference: objective = OnlinePreference(try Self.preference(node))
     default: break
     }
     if objective.needsReference {
@@ -48,6 +51,7 @@ public struct ObjectiveRecipe: Sendable {
         throw node.error("reference_adapter", "needs reference_model, the model that it belongs to")
       }
     }
+    if objective.learnsFrom == .prompts { reinforcement = try ReinforcementRecipe(&objective, node) }
     try node.finish()
   }
 
@@ -119,7 +123,7 @@ public struct ObjectiveRecipe: Sendable {
         + (referenceAdapters.isEmpty ? [] : [("reference_adapter", JSON.array(referenceAdapters.map(JSON.string)).text())])
     }
     let start = feedback.map { [("type", FeedbackSettings.name)] + $0.pairs } ?? [("type", objective.name)]
-    let pairs = start + settings + (reference ?? [])
+    let pairs = start + settings + (reference ?? []) + (reinforcement?.lines(objective) ?? [])
     return "{ \(pairs.map { "\($0.0): \($0.1)" }.joined(separator: ", ")) }"
   }
 
@@ -145,7 +149,7 @@ public struct ObjectiveRecipe: Sendable {
     if let center = (objective as? RewardModeling)?.centerRewardsCoefficient {
       return [("center_rewards_coefficient", number(center))]
     }
-    guard let dpo = (objective as? DirectPreference)?.settings else { return [] }
+    guard let dpo = (objective as? DirectPreference)?.settings ?? (objective as? OnlinePreference)?.settings else { return [] }
     let divergence: [(String, String)] =
       switch dpo.divergence {
       case .reverseKL: [("f_divergence_type", "reverse_kl")]

@@ -82,6 +82,7 @@ public struct Recipe: Sendable {
     let evaluates = !self.data.eval.isEmpty || self.data.evalSplit != nil
     self.objective = try ObjectiveRecipe(objective, model: model)
     if let train { self.train = try TrainRecipe(train) }
+    try checkReinforcement(root)
     if let quantization { try read(quantization: quantization) }
     if train?.has("learning_rate") != true {
       self.train.options.learningRate = self.method.settings.learningRate * self.objective.objective.rateScale
@@ -98,6 +99,17 @@ public struct Recipe: Sendable {
 }
 
 extension Recipe {
+  /// Refuses what an objective that learns from the model's own answers cannot have beside it.
+  private func checkReinforcement(_ root: RecipeNode) throws(RecipeError) {
+    guard let reinforcement = objective.reinforcement else { return }
+    guard data.eval.isEmpty, data.evalSplit == nil else {
+      throw root.error(
+        "data", "has evaluation data, and “\(objective.objective.name)” has no loss to measure on them: leave them out")
+    }
+    guard !data.packing else { throw root.error("data", "is packed, and prompts are not: leave packing out") }
+    _ = try reinforcement.settings(train)
+  }
+
   /// `quantization: {type: nf4, double_quant: true, compute_dtype: bf16, skip_modules: [lm_head]}`.
   private mutating func read(quantization node: RecipeNode) throws(RecipeError) {
     guard method.initFrom != nil || method.settings.files != .model else {
@@ -126,6 +138,13 @@ public struct MethodRecipe: Sendable {
   /// A method with these settings.
   public init(_ settings: any TuningMethod = LoRAConfiguration(), initFrom: String? = nil) {
     (self.settings, self.initFrom) = (settings, initFrom)
+  }
+
+  /// A method as the part `method:` of a recipe says it: `{type: dora, r: 16}`.
+  ///
+  /// - Throws: ``RecipeError`` for a key or a value that does not fit.
+  public init(_ yaml: String, file: String) throws(RecipeError) {
+    try self.init(try RecipeNode(yaml, file: file, overrides: []))
   }
 
   init(_ node: RecipeNode?) throws(RecipeError) {
@@ -214,6 +233,8 @@ public struct TrainRecipe: Sendable {
   public var model = ModelOptions()
   /// The loop's settings.
   public var options = TrainingOptions()
+  /// Whether the plan of a run chooses what is computed again: as little as fits.
+  public var choosesCheckpointing = false
 
   /// The defaults.
   public init() {}
@@ -250,8 +271,16 @@ public struct TrainRecipe: Sendable {
   }
 
   private mutating func read(checkpointing node: RecipeNode) throws(RecipeError) {
-    let part = try node.choice("type", GradientCheckpointing.Part.allCases.map { ($0.rawValue, $0) }) ?? .full
-    options.gradientCheckpointing = GradientCheckpointing(part, every: try node.int("every", in: 1...65536) ?? 1)
+    let parts: [(name: String, value: GradientCheckpointing.Part?)] =
+      GradientCheckpointing.Part.allCases.map { ($0.rawValue, $0) } + [("auto", nil)]
+    let part = try node.choice("type", parts) ?? .full
+    let every = try node.int("every", in: 1...65536)
+    guard let part else {
+      guard every == nil else { throw node.error("every", "cannot stand beside type: auto, which chooses it") }
+      choosesCheckpointing = true
+      return try node.finish()
+    }
+    options.gradientCheckpointing = GradientCheckpointing(part, every: every ?? 1)
     try node.finish()
   }
 

@@ -1,5 +1,6 @@
 import Foundation
 import OrderedCollections
+import Text
 import Tuners
 import Yams
 
@@ -252,6 +253,28 @@ final class RecipeNode: SettingsSource {
       }
     }
     return found
+  }
+
+  /// Everything it holds, as JSON: for parts that read their own settings.
+  func json() -> OrderedDictionary<String, JSON> {
+    known += mapping.keys.compactMap(\.scalar?.string)
+    return Self.json(mapping)
+  }
+
+  private static func json(_ mapping: Node.Mapping) -> OrderedDictionary<String, JSON> {
+    var members: OrderedDictionary<String, JSON> = [:]
+    for (key, value) in mapping { members[key.scalar?.string ?? ""] = json(value) }
+    return members
+  }
+
+  private static func json(_ node: Node) -> JSON {
+    if let mapping = node.mapping { return .object(json(mapping)) }
+    if let list = node.sequence { return .array(list.map(json)) }
+    guard !isNull(node), let scalar = node.scalar else { return .null }
+    guard scalar.style == .plain || scalar.style == .any else { return .string(scalar.string) }
+    if let truth = ["true": true, "false": false][scalar.string] { return .bool(truth) }
+    if let number = Int(scalar.string) { return .int(number) }
+    return Double(scalar.string).flatMap { $0.isFinite ? .double($0) : nil } ?? .string(scalar.string)
   }
 
   /// Refuses every key that nothing asked for.

@@ -83,7 +83,10 @@ extension TrainRecipe {
     lines.append("optimizer: { \(optimizer.joined(separator: ", ")) }")
     lines.append("max_grad_norm: \(JSON.python(options.maxGradientNorm ?? 0))")
     let checkpointing = options.gradientCheckpointing
-    lines.append("gradient_checkpointing: { type: \(checkpointing.part.rawValue), every: \(checkpointing.every) }")
+    lines.append(
+      choosesCheckpointing
+        ? "gradient_checkpointing: { type: auto }"
+        : "gradient_checkpointing: { type: \(checkpointing.part.rawValue), every: \(checkpointing.every) }")
     if options.activationOffloading { lines.append("activation_offloading: true") }
     lines.append("dtype: \(ModelOptions.dtypes.first { $0.value == model.dtype }?.name ?? "auto")")
     lines.append("device: \(model.device?.description ?? "auto")")

@@ -49,8 +49,7 @@ public final class Optimizer {
         throw TorchError(operation: "optimizer", operands: [value], message: "“\(path)” must be float32 or bfloat16 to be tuned")
       }
       let parts = method.memory(of: path, shape: value.shape)
-      // Codes and their scales stay on one side.
-      let paged = parts.contains { $0.byteCount >= Self.leastPaged } ? scratch : nil
+      let paged = Self.isPaged(parts) ? scratch : nil
       let memory = try parts.map { part in
         let tensor =
           try paged?.zeros(part.shape, dtype: part.dtype) ?? .zeros(part.shape, dtype: part.dtype, device: value.device)
@@ -61,6 +60,26 @@ public final class Optimizer {
         rateScale: rateScale(path) * (try OptimizerOptions.value(options.rateScales, for: path) ?? 1),
         weightDecay: try OptimizerOptions.value(options.weightDecays, for: path) ?? method.weightDecay)
     }
+  }
+
+  /// Whether what is remembered of a parameter is worth paging. Codes and their scales stay on one side.
+  private static func isPaged(_ parts: [OptimizerMemory]) -> Bool { parts.contains { $0.byteCount >= leastPaged } }
+
+  /// What an optimizer of `parameters` remembers, told by shapes alone: bytes of it in all, those that lie in a file where its method
+  /// is paged, and the most of those that are in memory at once.
+  public static func memory(
+    of parameters: [(path: String, shape: [Int])], _ method: any OptimizerMethod
+  ) -> (all: Int, paged: Int, pagedAtOnce: Int) {
+    var (all, paged, largest) = (0, 0, 0)
+    for (path, shape) in parameters {
+      let parts = method.memory(of: path, shape: shape)
+      let bytes = parts.reduce(0) { $0 + $1.byteCount }
+      all += bytes
+      guard method.isPaged, isPaged(parts) else { continue }
+      paged += bytes
+      largest = max(largest, bytes)
+    }
+    return (all, paged, min(paged, pagedAtOnce + largest))
   }
 
   /// The tuned parameters in order.
@@ -161,6 +180,15 @@ public final class Optimizer {
     giveBackPages()
     badGradient = running.bad
     return running.squares.squareRoot()
+  }
+
+  /// Runs a backward pass in which each gradient is given up as soon as it is complete, and nothing is moved.
+  func dropGradients<Failure: Error>(inside backward: () throws(Failure) -> Void) throws {
+    for entry in entries {
+      try entry.parameter.onGradient { (parameter) throws(TorchError) in try parameter.setGradient(nil) }
+    }
+    defer { for entry in entries { try? entry.parameter.onGradient(nil) } }
+    try backward()
   }
 
   private func gradientIsComplete(_ place: Int, _ running: BackwardStep) throws(TorchError) {

@@ -20,6 +20,8 @@ public protocol OptimizerMethod: Sendable {
   var weightDecay: Double { get }
   /// Whether what it remembers is kept in a file that the system can page.
   var isPaged: Bool { get }
+  /// The same rule with everything in memory.
+  var unpaged: Self { get }
   /// What is remembered of a parameter: from shapes alone, so that memory can be told before anything is loaded.
   ///
   /// - Parameters:
@@ -110,6 +112,8 @@ extension OptimizerMethod {
   public func validate() throws(TunerError) {}
   /// False.
   public var isPaged: Bool { false }
+  /// Itself.
+  public var unpaged: Self { self }
   /// The run's.
   public func learningRate(_ given: Double, step: Int) -> Double { given }
 

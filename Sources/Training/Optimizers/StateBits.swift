@@ -35,6 +35,13 @@ extension KeepsMeans {
     ]
   }
 
+  /// The same rule with its means in memory.
+  public var unpaged: Self {
+    var unpaged = self
+    unpaged.isPaged = false
+    return unpaged
+  }
+
   /// Means of these names of a parameter: their numbers, or their codes and scales.
   func means(_ names: [String], of shape: [Int]) -> [OptimizerMemory] {
     let count = shape.reduce(1, *)

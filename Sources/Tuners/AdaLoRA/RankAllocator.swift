@@ -48,18 +48,21 @@ final class RankAllocator: TrainingCompanion {
     }
   }
 
-  /// The mean over all A and B of ‖A·Aᵀ − 1‖ and ‖Bᵀ·B − 1‖, times its weight.
+  /// The mean over all A and B of ‖A·Aᵀ − 1‖ and ‖Bᵀ·B − 1‖, times its weight. Those of one shape are taken together.
   func penalty() throws -> Tensor? {
     guard settings.orthogonality > 0 else { return nil }
-    var sum: Tensor?
+    var groups: OrderedDictionary<[Int], [Tensor]> = [:]
     for (_, delta, _) in deltas {
-      for matrix in [delta.a, try delta.b.transposed()] {
-        let square = try matrix.matmul(try matrix.transposed())
-        let places = try Tensor.arange(to: Double(square.shape[0]), device: square.device)
-        let identity = try (places.unsqueezed(1) .== places).to(.float32)
-        let distance = try (square - identity).norm()
-        sum = try sum.map { try $0 + distance } ?? distance
-      }
+      for matrix in [delta.a, try delta.b.transposed()] { groups[matrix.shape, default: []].append(matrix) }
+    }
+    var sum: Tensor?
+    for (shape, matrices) in groups {
+      let all = try Tensor.concatenated(matrices, 0).reshaped([matrices.count] + shape)
+      let squares = try all.matmul(try all.transposed())
+      let places = try Tensor.arange(to: Double(shape[0]), device: all.device)
+      let identity = try (places.unsqueezed(1) .== places).to(.float32)
+      let distances = try (squares - identity).reshaped(matrices.count, -1).norm(1).sum()
+      sum = try sum.map { try $0 + distances } ?? distances
     }
     return try sum.map { try $0 * (settings.orthogonality / Double(2 * deltas.count)) }
   }

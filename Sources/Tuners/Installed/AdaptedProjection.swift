@@ -10,6 +10,8 @@ public protocol AdapterDelta: Module {
   func forward(_ x: Tensor, through base: any Projection) throws(TorchError) -> Tensor
   /// What it adds to the weight, where it is nothing but a low-rank update.
   func lowRankUpdate() throws(TorchError) -> LowRankUpdate?
+  /// What the base's own product takes along; nil where it is cheaper beside it.
+  func fusedUpdate() throws(TorchError) -> LowRankUpdate?
   /// A projection of its own that gives the same output; `base` stays as it is.
   func merged(into base: any Projection) throws(TorchError) -> any Projection
   /// What is trained, under the names that follow the projection's path: `lora_A.weight` …
@@ -21,6 +23,9 @@ public protocol AdapterDelta: Module {
 extension AdapterDelta {
   /// Nil.
   public func lowRankUpdate() throws(TorchError) -> LowRankUpdate? { nil }
+
+  /// What it adds to the weight.
+  public func fusedUpdate() throws(TorchError) -> LowRankUpdate? { try lowRankUpdate() }
 
   /// Every trained parameter, under its own name.
   public var saved: [SavedTensor] {
@@ -147,7 +152,7 @@ public final class AdaptedProjection: Module, Projection {
     guard routing == nil else { return nil }
     let deltas = activeDeltas
     if deltas.isEmpty { return try base.linearWeight(for: dtype) }
-    guard deltas.count == 1, let update = try deltas[0].lowRankUpdate() else { return nil }
+    guard deltas.count == 1, let update = try deltas[0].fusedUpdate() else { return nil }
     return try base.linearWeight(for: dtype, plus: update)
   }
 

@@ -52,8 +52,10 @@ protocol AdapterPart: AnyObject {
   var replaced: [String] { get }
   /// True where the base is gone: it stays at work whatever is asked for.
   var isPermanent: Bool { get }
-  /// Whether it can take part with a weight, and on some rows of a batch alone.
+  /// Whether it can take part with a weight.
   var isDivisible: Bool { get }
+  /// Whether it can take part on some rows of a batch alone.
+  var servesRows: Bool { get }
   /// Takes part from now on, after those that do already, or no longer.
   func activate(_ on: Bool)
   /// Says how strongly it takes part while it is active, where it is divisible.
@@ -74,6 +76,7 @@ extension AdapterPart {
   var replaced: [String] { [] }
   var isPermanent: Bool { false }
   var isDivisible: Bool { false }
+  var servesRows: Bool { isDivisible }
   func weigh(_ weight: Double) {}
 }
 

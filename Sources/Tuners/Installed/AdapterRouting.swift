@@ -3,12 +3,24 @@ import Torch
 
 /// Which adapters work on which rows of a pass, for batches whose requests want different ones.
 ///
-/// The base's product is one for all rows; what low-rank adapters add is computed for the rows of each choice by themselves.
-public final class AdapterRouting: RowRouting, SublayerRouting {
+/// The base's product is one for all rows; what low-rank adapters add is computed for the rows of each choice by themselves. Soft
+/// prompts stand before the rows of their own requests.
+public final class AdapterRouting: RowRouting, SublayerRouting, PromptRouting {
+  /// What a request asks for.
+  struct Choice: Hashable {
+    /// The adapters at work, in order.
+    let uses: [AdapterUse]
+    /// The task of soft prompts that know several; nil for that of everybody.
+    let task: Int?
+  }
+
   /// The choices there are, each once.
-  let choices: [[AdapterUse]]
+  let choices: [Choice]
   private let choiceOf: [Int]
+  private let virtual: [Int]
   private let device: Device
+  /// Whose rows were announced for the pass.
+  private var rows: [(request: Int, count: Int)] = []
   /// The rows of the pass by choice; nil before the first.
   private(set) var pass: Pass?
 
@@ -24,22 +36,48 @@ public final class AdapterRouting: RowRouting, SublayerRouting {
     let restored: Tensor?
   }
 
-  /// Choices by request.
-  init(_ requests: [[AdapterUse]], device: Device) {
-    var choices: [[AdapterUse]] = []
-    choiceOf = requests.map { uses in
-      if let place = choices.firstIndex(of: uses) { return place }
-      choices.append(uses)
+  /// Choices by request, in a model with these soft prompts.
+  init(_ requests: [Choice], prompts: SoftPrompts, device: Device) {
+    var choices: [Choice] = []
+    choiceOf = requests.map { choice in
+      if let place = choices.firstIndex(of: choice) { return place }
+      choices.append(choice)
       return choices.count - 1
     }
+    virtual = choices.map { prompts.count(of: $0.uses.map(\.name)) }
     (self.choices, self.device) = (choices, device)
   }
 
   /// Which choice a request has.
   public func kind(of request: Int) -> Int { choiceOf[request] }
 
+  /// The virtual tokens of a request's soft prompts.
+  public func virtualTokens(of request: Int) -> Int { virtual[choiceOf[request]] }
+
   /// Takes note of whose rows come next.
   public func route(_ rows: [(request: Int, count: Int)]) {
+    self.rows = rows
+    sort(rows)
+  }
+
+  /// The soft prompts of those whose rows were announced.
+  public func prompts(beforeRows count: Int) throws(TorchError) -> [PromptChoice] {
+    if virtual.allSatisfy({ $0 == 0 }) { return Array(repeating: PromptChoice([]), count: count) }
+    guard count == rows.count else {
+      throw TorchError(
+        operation: "adapter_routing", message: "\(count) rows of tokens begin, and \(rows.count) were announced")
+    }
+    return rows.map { row in
+      let choice = choices[choiceOf[row.request]]
+      return PromptChoice(choice.uses.map(\.name), task: choice.task)
+    }
+  }
+
+  /// Takes note of the virtual tokens before the rows that were announced: they are the same requests'.
+  public func widen(by virtual: [Int]) { sort(zip(rows, virtual).map { ($0.request, $0.count + $1) }) }
+
+  /// Sorts the rows of a pass by choice.
+  private func sort(_ rows: [(request: Int, count: Int)]) {
     let owners = rows.flatMap { repeatElement(choiceOf[$0.request], count: $0.count) }
     let sorted = owners.indices.sorted { (owners[$0], $0) < (owners[$1], $1) }
     var groups: [(choice: Int, count: Int)] = []
@@ -72,12 +110,12 @@ public final class AdapterRouting: RowRouting, SublayerRouting {
     let rowCount = shape.dropLast().reduce(1, *)
     let pass = try announced(rowCount, x)
     if pass.groups.count == 1 {
-      return try AdaptedProjection.forward(x, through: base, deltas(choices[pass.groups[0].choice]))
+      return try AdaptedProjection.forward(x, through: base, deltas(choices[pass.groups[0].choice].uses))
     }
     let flat = try x.reshaped([rowCount, shape[shape.count - 1]])
     let rows = if let sorted = pass.sorted { try flat.indexed(0, sorted) } else { flat }
     let together = try Tensor.concatenated(
-      try outputs(rows, of: pass.groups.map { (deltas(choices[$0.choice]), $0.count) }, through: base), 0)
+      try outputs(rows, of: pass.groups.map { (deltas(choices[$0.choice].uses), $0.count) }, through: base), 0)
     let restored = if let order = pass.restored { try together.indexed(0, order) } else { together }
     return try restored.reshaped(shape.dropLast() + [base.outputSize])
   }
@@ -87,7 +125,7 @@ public final class AdapterRouting: RowRouting, SublayerRouting {
     let shape = output.shape
     let rowCount = shape.dropLast().reduce(1, *)
     let pass = try announced(rowCount, output)
-    let uses = pass.groups.map { choices[$0.choice].map { (name: $0.name, weight: $0.weight) } }
+    let uses = pass.groups.map { choices[$0.choice].uses.map { (name: $0.name, weight: $0.weight) } }
     if uses.count == 1 { return try place.forward(output, onto: stream, through: uses[0]) }
     var parts: [[Tensor]] = []
     for whole in [output, stream] {

@@ -97,28 +97,40 @@ public final class AdapterSet {
     return chosen
   }
 
-  /// What an adapter changes that can neither have a weight nor be for some rows alone.
-  private func unweighable(_ adapter: Adapter) -> String? {
-    adapter.parts.lazy.filter { !$0.isDivisible }.compactMap { $0.replaced.first ?? $0.trained.first?.path }.first
+  /// What an adapter changes that cannot have a weight.
+  private func unweighable(_ adapter: Adapter) -> String? { path(in: adapter) { !$0.isDivisible } }
+
+  /// What the first such part of an adapter changes.
+  private func path(in adapter: Adapter, where fits: (any AdapterPart) -> Bool) -> String? {
+    adapter.parts.filter(fits).compactMap { $0.replaced.first ?? $0.trained.first?.path }.first
   }
 
   /// Runs `body` with adapters of their own at work for each request; those of before come back even if it throws.
   ///
   /// - Parameters:
   ///   - requests: the adapters of each request; none for the base alone.
+  ///   - tasks: the task of each request, for soft prompts that know several; nil for that of rows of which nobody says one. Empty
+  ///     where all are nil.
   ///   - body: generates or scores with the routing it is given, which has to be told whose rows pass.
   /// - Throws: ``TunerError`` where an adapter cannot work on some rows alone; what `body` throws.
-  public func routing<Result>(_ requests: [[AdapterUse]], _ body: (AdapterRouting) throws -> Result) throws -> Result {
+  public func routing<Result>(
+    _ requests: [[AdapterUse]], tasks: [Int?] = [], _ body: (AdapterRouting) throws -> Result
+  ) throws -> Result {
     for uses in requests { try refuseWhole(try chosen(uses)) }
+    let choices = requests.enumerated().map { index, uses in
+      AdapterRouting.Choice(uses: uses, task: index < tasks.count ? tasks[index] : nil)
+    }
     let before = uses
     try refuseWithoutBase(active)
     try activate(uses: [])
-    let routing = AdapterRouting(requests, device: model.device)
+    let routing = AdapterRouting(choices, prompts: model.prompts, device: model.device)
     let projections = model.projections().compactMap { $0.slot.value as? AdaptedProjection }
     let places = model.sublayerPlaces().map(\.place)
     for projection in projections { projection.routing = routing }
     for place in places { place.routing = routing }
+    model.prompts.routing = routing
     defer {
+      model.prompts.routing = nil
       for projection in projections { projection.routing = nil }
       for place in places { place.routing = nil }
     }
@@ -127,15 +139,19 @@ public final class AdapterSet {
     return try result.get()
   }
 
-  /// Refuses adapters that change more than what passes inside the layers: what they change is one for all rows.
+  /// Refuses adapters that change more than what passes inside the layers or stands before rows: what they change is one for all rows.
   private func refuseWhole(_ chosen: [Adapter]) throws(TunerError) {
     for adapter in chosen {
-      guard let path = unweighable(adapter) ?? adapter.deltas.first(where: { $0.path == "lm_head" })?.path else { continue }
+      guard let path = path(in: adapter, where: { !$0.servesRows }) ?? adapter.deltas.first(where: { $0.path == "lm_head" })?.path
+      else { continue }
       throw TunerError(
         "the adapter “\(adapter.name)” changes “\(path)”, which is one for all requests of a batch; give its requests in a file of "
           + "their own, with no “adapter” on the lines")
     }
   }
+
+  /// The virtual tokens that these adapters let stand before a row.
+  public func virtualTokens(of uses: [AdapterUse]) -> Int { model.prompts.count(of: uses.map(\.name)) }
 
   /// Takes an adapter out of the model.
   public func remove(_ name: String) throws(TunerError) {

@@ -24,6 +24,11 @@ struct ActiveDelta {
     return update
   }
 
+  /// What the base's own product takes along.
+  func fusedUpdate() throws(TorchError) -> LowRankUpdate? {
+    try weight == 1 ? delta.fusedUpdate() : lowRankUpdate()
+  }
+
   /// The changed projection's output. x [.., in] → [.., out].
   func forward(_ x: Tensor, through base: any Projection) throws(TorchError) -> Tensor {
     if weight == 1 { return try delta.forward(x, through: base) }

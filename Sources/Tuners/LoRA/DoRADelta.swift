@@ -10,18 +10,43 @@ public final class DoRADelta: Module, AdapterDelta {
   @Child("lora") var low: LoRADelta
   /// m [out].
   @Param("lora_magnitude_vector") public var magnitude: Tensor
+  /// The frozen projection whose rows were measured last, and ‖W‖² of them [out].
+  private var measured: (base: any Projection, squares: Tensor)?
 
   /// A delta that changes nothing yet.
   init(_ low: LoRADelta, for base: any Projection) throws(TorchError) {
     super.init()
     self.low = low
-    magnitude = try low.changedWeight(of: base).norm(1).detached().clone()
+    magnitude = try norm(base)
   }
 
   /// m/‖V‖ [out].
-  private func factor(_ base: any Projection) throws(TorchError) -> Tensor {
-    let norm = try withoutGradients { () throws(TorchError) in try low.changedWeight(of: base).norm(1) }
-    return try magnitude / norm
+  private func factor(_ base: any Projection) throws(TorchError) -> Tensor { try magnitude / norm(base) }
+
+  /// ‖V‖ [out], a constant.
+  ///
+  /// Of a frozen W, whose ‖W‖² stays, ‖V‖² = ‖W‖² + 2s·Σ (W·Aᵀ) ∘ B + s²·Σ (B·A·Aᵀ) ∘ B, sums along rows: W is read once, and
+  /// neither copied nor changed.
+  private func norm(_ base: any Projection) throws(TorchError) -> Tensor {
+    try withoutGradients { () throws(TorchError) in
+      let update = try low.update()
+      guard var weight = try base.linearWeight(for: .float32), weight.update == nil else {
+        return try low.changedWeight(of: base).norm(1)
+      }
+      weight.bias = nil
+      let cross = try update.a.linears([weight])[0].transposed() * update.b
+      let own = try update.b.matmul(try update.a.matmul(try update.a.transposed())) * update.b
+      let change = try cross.sum(1) * (2 * update.scale) + own.sum(1) * (update.scale * update.scale)
+      return try (try squares(base) + change).relu().sqrt()
+    }
+  }
+
+  private func squares(_ base: any Projection) throws(TorchError) -> Tensor {
+    if let measured, measured.base === base { return measured.squares }
+    let norm = try base.denseWeight().detached().to(.float32).norm(1).to(low.a.device)
+    let squares = try norm * norm
+    measured = (base, squares)
+    return squares
   }
 
   /// The base's output with its rows scaled. With dropout W·x is of all inputs, and the rest of those that are left.

@@ -22,8 +22,12 @@ struct ComposedDropout: Hashable {
 }
 
 extension ComposedDelta {
+  /// Whether something may be left out of the next pass.
+  var isDropping: Bool { isTraining && (drops.modules > 0 || drops.rows > 0) }
+
   /// The base's output plus x·ΔWᵀ.
   func forward(_ x: Tensor, through base: any Projection) throws(TorchError) -> Tensor {
+    if let update = try fusedUpdate() { return try base.forward(x, plus: update) }
     let y = try base.forward(x)
     guard isTraining else { return try y + change(x) }
     if drops.modules > 0, try uniform([1]).item() <= drops.modules { return y }

@@ -89,7 +89,22 @@ final class LoHaDelta: Module, ComposedDelta {
     try firstLeft.matmul(firstRight) * secondLeft.matmul(secondRight) * scale
   }
 
-  func change(_ x: Tensor) throws(TorchError) -> Tensor { try x.linear(try weightDelta().to(x.dtype)) }
+  /// ΔW as a product of rank r²: of the rows of w₁ᵦ and w₂ᵦ every two are multiplied number by number, and so are the columns of
+  /// w₁ₐ and w₂ₐ. Nil where r² is so large that ΔW itself is less work.
+  private func product() throws(TorchError) -> LowRankUpdate? {
+    let (out, rank, input) = (firstLeft.shape[0], firstLeft.shape[1], firstRight.shape[1])
+    guard rank * rank * (out + input) < out * input else { return nil }
+    return LowRankUpdate(
+      a: try (firstRight.unsqueezed(1) * secondRight.unsqueezed(0)).reshaped(rank * rank, input),
+      b: try (firstLeft.unsqueezed(2) * secondLeft.unsqueezed(1)).reshaped(out, rank * rank), scale: scale, dropout: 0)
+  }
+
+  func lowRankUpdate() throws(TorchError) -> LowRankUpdate? { isDropping ? nil : try product() }
+
+  func change(_ x: Tensor) throws(TorchError) -> Tensor {
+    guard let update = try product() else { return try x.linear(try weightDelta().to(x.dtype)) }
+    return try (try x.linear(try update.a.to(x.dtype)) * scale).linear(try update.b.to(x.dtype))
+  }
 
   var trained: [(name: String, slot: ParameterSlot)] {
     [("hada_w1_a", $firstLeft), ("hada_w1_b", $firstRight), ("hada_w2_a", $secondLeft), ("hada_w2_b", $secondRight)]

@@ -121,6 +121,9 @@ final class PromptPart: AdapterPart {
   var saved: [SavedTensor] { prompt.saved }
   var state: [SavedTensor] { prompt.state }
 
+  /// Each row may have virtual tokens of its own before it.
+  var servesRows: Bool { true }
+
   func activate(_ on: Bool) { place.activate(name, on) }
   func remove() { place.remove(name) }
 

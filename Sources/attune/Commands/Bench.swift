@@ -13,9 +13,11 @@ struct Bench: ParsableCommand {
       Examples:
         attune bench recipe.yaml
         attune bench --config smollm2-135m --batch-size 4 --length 256 --dtype bf16
+        attune bench methods --config smollm2-135m dora vera
         attune bench generate --config smollm2-135m --streams 16
       """,
-    subcommands: [BenchTrain.self, BenchGenerate.self, BenchLoad.self, BenchModel.self], defaultSubcommand: BenchTrain.self)
+    subcommands: [BenchTrain.self, BenchMethods.self, BenchGenerate.self, BenchLoad.self, BenchModel.self],
+    defaultSubcommand: BenchTrain.self)
 }
 
 extension TrainingBench.Method: ExpressibleByArgument {}
@@ -25,6 +27,7 @@ extension GradientCheckpointing.Part: ExpressibleByArgument {}
 enum BenchFigure {
   static func rate(_ value: Double) -> String { rounded(value, value < 100 ? 1 : 0) }
   static func seconds(_ value: Double) -> String { rounded(value, 3) + " s" }
+  static func times(_ value: Double) -> String { value.formatted(.number.precision(.fractionLength(2)).grouping(.never)) }
   static func operations(_ value: Double) -> String { rounded(value / 1e9, 1) + " GFLOP" }
   static func percent(_ value: Double) -> String { rounded(100 * value, 1) + " %" }
 

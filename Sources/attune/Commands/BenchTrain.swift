@@ -73,7 +73,9 @@ struct BenchTrain: ParsableCommand {
     let sources = [recipe, model.model, model.config].compactMap { $0 }
     guard sources.count == 1 else { throw ValidationError("give one of a recipe, --model and --config") }
     if recipe == nil, !settings.isEmpty { throw ValidationError("--set needs a recipe") }
-    if recipe != nil, weights.quantization != nil { throw ValidationError("a recipe says quantization itself; leave --quantize out") }
+    if recipe != nil, weights.quantization != nil {
+      throw ValidationError("a recipe says quantization itself; leave --quantize out")
+    }
     if activationOffloading, gradientCheckpointing == .none {
       throw ValidationError("--activation-offloading needs --gradient-checkpointing full or selective")
     }

@@ -15,8 +15,9 @@ struct Generate: ParsableCommand {
       sampling options the model's generation_config.json decides, where it asks for sampling; else the likeliest token is \
       taken each time. Ctrl-C ends the answer, a second one the program.
 
-      With --input, each line {"prompt": …, "system": …, "adapter": …} of a file is answered with a line of JSON, several at a \
-      time. “adapter” names those of the --adapter that answer: a name, a list, {name: weight}, or null for none.
+      With --input, each line {"prompt": …, "system": …, "adapter": …, "task": …} of a file is answered with a line of JSON, \
+      several at a time. “adapter” names those of the --adapter that answer: a name, a list, {name: weight}, or null for none; \
+      “task” names the task of one that knows several.
 
       Example:
         attune generate --model smollm2 --prompt "Name three colours."

@@ -2,6 +2,7 @@ import Checkpoints
 import Datasets
 import Foundation
 import Generation
+import NN
 import OrderedCollections
 import Recipes
 import Text
@@ -20,7 +21,7 @@ struct GenerateRequests {
 
   let requests: [Request]
 
-  /// Reads `{"prompt": …, "system": …, "adapter": …}` a line; empty lines are skipped, other keys left alone.
+  /// Reads `{"prompt": …, "system": …, "adapter": …, "task": …}` a line; empty lines are skipped, other keys left alone.
   ///
   /// - Throws: ``CommandError`` that names the bad lines, or says that there are none at all.
   init(_ path: String) throws {
@@ -31,7 +32,7 @@ struct GenerateRequests {
         guard let text = system.string else { throw CommandError("“system” is not text") }
         messages.insert(Message(role: "system", content: text), at: 0)
       }
-      return Request(place: place, messages: messages, adapter: try RequestAdapter(value["adapter"]))
+      return Request(place: place, messages: messages, adapter: try RequestAdapter(of: value))
     }
     requests = lines
   }
@@ -44,6 +45,7 @@ struct GenerateRequests {
       do { return try tokens(request, loaded, raw: raw) } catch { throw CommandError("\(request.place): \(error)") }
     }
     try RequestAdapter.check(requests.map { ($0.place, $0.adapter) }, against: loaded.adapters)
+    try refuseLong(prompts, loaded)
     return try RequestAdapter.serving(requests.map(\.adapter), with: loaded.adapters) { routing in
       var generator = Generator(loaded.model, tokenizer: loaded.text.tokenizer)
       generator.routing = routing
@@ -51,6 +53,17 @@ struct GenerateRequests {
       for sequence in output.sequences { try write(sequence.json.text(.python) + "\n") }
       return output.timing
     }
+  }
+
+  /// Refuses prompts that leave no room for an answer, before any is given.
+  private func refuseLong(_ prompts: [[Int32]], _ loaded: LoadedModel) throws {
+    try JSONLines.refuse(
+      zip(requests, prompts).compactMap { request, prompt in
+        let limit = loaded.model.tokenLimit(behind: request.adapter.virtualTokens(loaded.adapters))
+        return prompt.count < limit
+          ? nil
+          : "\(request.place): the prompt has \(prompt.count) tokens, and the model's context of \(limit) leaves no room for an answer"
+      })
   }
 
   private func tokens(_ request: Request, _ loaded: LoadedModel, raw: Bool) throws -> [Int32] {

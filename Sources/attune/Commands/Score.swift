@@ -13,9 +13,9 @@ struct Score: ParsableCommand {
     abstract: "Give the log-probability of each token of given texts.",
     discussion: """
       A line of the input is {"text": …} or {"tokens": […]}; other keys are left alone, empty lines are skipped. “adapter” \
-      names those of the --adapter that it is scored with: a name, a list, {name: weight}, or null for none. For each of \
-      them the output has a line {"tokens": […], "logprobs": [null, …]}: ln p(token i | tokens before it). No special tokens \
-      are added. The output file appears when all of it is written.
+      names those of the --adapter that it is scored with: a name, a list, {name: weight}, or null for none; “task” names the \
+      task of one that knows several. For each line the output has a line {"tokens": […], "logprobs": [null, …]}: ln p(token i \
+      | tokens before it). No special tokens are added. The output file appears when all of it is written.
 
       Example:
         attune score --model smollm2 --input texts.jsonl --output scores.jsonl
@@ -49,8 +49,8 @@ struct Score: ParsableCommand {
     let weights = try model.loadWeights(machine, quantization: self.weights.quantization)
     let tokenizer = fileTokenizer.map { weights.vocabulary?.text.tokenizer ?? $0 }
     let rows = try lines.map { try $0.row(tokenizer) }
-    try check(rows, against: weights.model)
     try RequestAdapter.check(rows.map { ($0.place, $0.adapter) }, against: weights.adapters)
+    try check(rows, against: weights)
     try StopSignal.handling {
       if output == "-" {
         try score(rows, with: weights) { try Terminal.output.write($0) }
@@ -63,10 +63,13 @@ struct Score: ParsableCommand {
   }
 
   /// Refuses rows that the model cannot take, before any is scored.
-  private func check(_ rows: [ScoreRow], against model: any CausalLM) throws {
+  private func check(_ rows: [ScoreRow], against weights: ModelWeights) throws {
+    let model = weights.model
     let problems = rows.compactMap { row -> String? in
       guard !row.tokens.isEmpty else { return nil }
-      do throws(GenerationError) { try model.check(row.tokens, index: 0, limit: model.tokenLimit) } catch {
+      let virtual = row.adapter.virtualTokens(weights.adapters)
+      let limit = model.tokenLimit(behind: virtual)
+      do throws(GenerationError) { try model.check(row.tokens, index: 0, limit: limit, virtual: virtual) } catch {
         if case .row(_, let problem) = error { return "\(row.place): \(problem)" }
         return "\(row.place): \(error)"
       }
@@ -135,7 +138,7 @@ private struct ScoreLine {
   /// - Throws: ``CommandError`` that names the bad lines, or says that there are none at all.
   static func read(_ path: String) throws -> [ScoreLine] {
     try JSONLines.read(path, hint: "give {\"text\": …} or {\"tokens\": […]} on each") { place, value in
-      ScoreLine(place: place, content: try content(of: value), adapter: try RequestAdapter(value["adapter"]))
+      ScoreLine(place: place, content: try content(of: value), adapter: try RequestAdapter(of: value))
     }
   }
 

@@ -26,6 +26,12 @@ struct Tune: ParsableCommand {
   @Flag(help: "Check the recipe and its paths, and stop.")
   var check = false
 
+  @Flag(help: "Where the run does not fit into memory, change the recipe so that it does, as cheaply as possible.")
+  var fit = false
+
+  @Flag(help: "Plan no memory before the run, and try no step before the first one.")
+  var noPlan = false
+
   @Flag(help: "Start from an adapter, or go on with a run, that was trained on another base.")
   var anyBase = false
 
@@ -37,6 +43,8 @@ struct Tune: ParsableCommand {
 
   func validate() throws {
     if resume, overwrite { throw ValidationError("--resume and --overwrite exclude each other") }
+    if fit, resume { throw ValidationError("a run that was fitted goes on by the recipe.yaml in its folder, without --fit") }
+    if fit, noPlan { throw ValidationError("--fit and --no-plan exclude each other") }
   }
 
   func run() throws {
@@ -44,6 +52,7 @@ struct Tune: ParsableCommand {
     if let run = FeedbackRun(recipe) { return try goRound(run, recipe) }
     let run = TuneRun(recipe)
     run.anyBase = anyBase
+    run.memoryCheck = noPlan ? .none : fit ? .fit : .refuse
     try run.check(resuming: resume, overwriting: overwrite)
     if check {
       try Terminal.output.write(recipe.yaml)
@@ -60,7 +69,7 @@ struct Tune: ParsableCommand {
       try Terminal.output.write(recipe.yaml)
       return
     }
-    try FeedbackTuning(run: run, resuming: resume, json: json, resumeCommand: resumeCommand).go()
+    try FeedbackTuning(run: run, resuming: resume, json: json, resumeCommand: resumeCommand(URL(filePath: recipe.output))).go()
   }
 
   private func train(_ run: TuneRun) throws {
@@ -71,6 +80,7 @@ struct Tune: ParsableCommand {
         resuming: resume, shouldStop: { StopSignal.isSet },
         announce: { plan in
           plan.dataNotes.forEach(progress.say)
+          plan.memoryNotes.forEach(progress.say)
           progress.say(plan.summary)
           // Before this there is nothing to save, and a signal ends the program at once.
           StopSignal.beginHandling()
@@ -78,21 +88,23 @@ struct Tune: ParsableCommand {
       try finish(run, result)
     } catch let stop as TrainingInterrupted {
       progress.say("stopped after step \(stop.step); everything is in \(stop.checkpoint)")
-      progress.say("go on with: \(resumeCommand)")
+      progress.say("go on with: \(resumeCommand(run.output))")
       throw Interrupted()
     } catch {
       if let checkpoint = progress.checkpoint {
         progress.say("the run ends; its newest checkpoint is \(checkpoint)")
-        progress.say("once what follows is mended, go on with: \(resumeCommand)")
+        progress.say("once what follows is mended, go on with: \(resumeCommand(run.output))")
       }
       throw error
     }
   }
 
   /// What the user typed, with `--resume`.
-  private var resumeCommand: String {
-    let flags = (anyBase ? ["--any-base"] : []) + (noCache ? ["--no-cache"] : []) + ["--resume"]
-    let words = ["attune", "tune", recipe] + settings.flatMap { ["--set", $0] } + flags
+  private func resumeCommand(_ output: URL) -> String {
+    let flags = (noPlan ? ["--no-plan"] : []) + (anyBase ? ["--any-base"] : []) + (noCache ? ["--no-cache"] : []) + ["--resume"]
+    // A recipe that was changed so that it fits is in the run's folder.
+    let own = fit ? [output.appending(path: "recipe.yaml").path] : [recipe] + settings.flatMap { ["--set", $0] }
+    let words = ["attune", "tune"] + own + flags
     return words.map(shellQuoted).joined(separator: " ")
   }
 

@@ -4,14 +4,20 @@ import Text
 import Tuners
 
 /// Which adapters a line of requests asks for in its “adapter”: a name, a list of names, an object of names and weights, or null
-/// for the model alone. Names are those of the adapters that the command line loads.
+/// for the model alone. Names are those of the adapters that the command line loads. “task” says which task of soft prompts that
+/// know several it is.
 struct RequestAdapter: Hashable {
   /// What is asked for; nil where the line leaves it to the command line.
   let uses: [AdapterUse]?
+  /// The task, from 0; nil where the line leaves it to the command line.
+  let task: Int?
 
-  /// - Throws: ``CommandError`` where it is none of these.
-  init(_ json: JSON?) throws(CommandError) {
-    switch json {
+  /// What a line asks for.
+  ///
+  /// - Throws: ``CommandError`` where “adapter” or “task” is none of what they may be.
+  init(of line: JSON) throws(CommandError) {
+    task = try Self.task(line["task"])
+    switch line["adapter"] {
     case nil: uses = nil
     case .null?: uses = []
     case .string(let name)?: uses = [AdapterUse(name)]
@@ -31,6 +37,19 @@ struct RequestAdapter: Hashable {
     default: throw CommandError("“adapter” must be a name, a list of names, an object of names and weights, or null")
     }
   }
+
+  private static func task(_ json: JSON?) throws(CommandError) -> Int? {
+    guard let json, !json.isNull else { return nil }
+    guard let task = json.int, task >= 0 else {
+      throw CommandError(
+        "“task” is \(json.text()), which is no number from 0: it says which task of an adapter that knows several it is; leave it out, "
+          + "or give what it holds another name")
+    }
+    return task
+  }
+
+  /// The virtual tokens that stand before its rows.
+  func virtualTokens(_ adapters: AdapterSet) -> Int { adapters.virtualTokens(of: uses ?? adapters.uses) }
 
   /// Refuses requests for adapters that were not loaded.
   ///
@@ -53,8 +72,8 @@ struct RequestAdapter: Hashable {
   static func serving<Result>(
     _ requests: [RequestAdapter], with adapters: AdapterSet, _ body: (AdapterRouting?) throws -> Result
   ) throws -> Result {
-    guard requests.contains(where: { $0.uses != nil }) else { return try body(nil) }
+    guard requests.contains(where: { $0.uses != nil || $0.task != nil }) else { return try body(nil) }
     let standard = adapters.uses
-    return try adapters.routing(requests.map { $0.uses ?? standard }, body)
+    return try adapters.routing(requests.map { $0.uses ?? standard }, tasks: requests.map(\.task), body)
   }
 }

@@ -5,7 +5,7 @@ import Preferences
 import Text
 
 /// The model of a round as it answers: the base with the adapter that the rounds before have tuned.
-struct Policy {
+struct AnsweringPolicy {
   let model: LoadedModel
   let settings: FeedbackSettings
   let seed: UInt64
