@@ -3,7 +3,7 @@ import NN
 import OrderedCollections
 import Torch
 
-/// A model as it is after loading, without its numbers: parts, paths, shapes and element types, on ``Device/meta``.
+/// A model as it is after loading, without its numbers: parts, paths, shapes and element types, on `Device.meta`.
 public struct ModelOutline {
   /// The model.
   public let model: any CausalLM
@@ -19,7 +19,7 @@ public struct ModelOutline {
 }
 
 extension ModelLoader {
-  /// What ``load(_:weights:dtype:device:packing:)`` makes, from the names and shapes of the checkpoint alone.
+  /// What `load` makes, from the names and shapes of the checkpoint alone.
   ///
   /// - Throws: ``ModelError`` for an unknown architecture or a wrong setting, and for a tensor that is missing or misshapen.
   public static func outline(

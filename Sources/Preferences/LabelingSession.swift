@@ -18,6 +18,8 @@ public struct LabelingSession {
   /// Begins, or goes on, with what `rater` has not seen.
   ///
   /// - Parameters:
+  ///   - store: where pairs and verdicts are.
+  ///   - rater: who labels.
   ///   - seed: what decides which answer of a pair is shown first. The same pair and seed give the same order in every sitting.
   ///   - showingSkipped: also show what the rater skipped.
   /// - Throws: ``PreferenceError`` where the name is no person's.
@@ -49,7 +51,9 @@ public struct LabelingSession {
 
   /// Says that the answer shown first, or second, is better; that they tie; or that the rater does not want to say.
   ///
-  /// - Parameter choice: `a` for the answer shown first, `b` for the second.
+  /// - Parameters:
+  ///   - choice: `a` for the answer shown first, `b` for the second.
+  ///   - reason: why, in the rater's words.
   public mutating func decide(_ choice: Choice, reason: String? = nil) throws(PreferenceError) {
     guard let id = waiting.first else { return }
     let shown = order(of: id)

@@ -12,6 +12,8 @@ public struct PolicyMeasurement: Sendable, Hashable {
   /// Measures the answers of a batch in one pass, without gradients, along the way that training takes.
   ///
   /// - Parameters:
+  ///   - batch: prompts with their answers.
+  ///   - model: the policy.
   ///   - temperature: what scores are divided by.
   ///   - head: what says the values.
   /// - Throws: what the model throws.

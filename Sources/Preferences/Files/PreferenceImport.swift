@@ -15,7 +15,9 @@ extension PreferenceStore {
 
   /// Takes rows into the store.
   ///
-  /// - Parameter withVerdicts: also what the rows say of their answers; else the pairs alone.
+  /// - Parameters:
+  ///   - rows: prompts with answers, and what raters said of them.
+  ///   - withVerdicts: also what the rows say of their answers; else the pairs alone.
   /// - Throws: ``PreferenceError`` that names the row where a rater is another one than that of its name here.
   public func take(_ rows: [AnswerRow], withVerdicts: Bool) throws(PreferenceError) -> Imported {
     var result = Imported()

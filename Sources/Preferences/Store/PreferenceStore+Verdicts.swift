@@ -36,7 +36,11 @@ extension PreferenceStore {
 
   /// Writes down what a rater says of a pair, in place of what it said before.
   ///
-  /// - Parameter everyOrder: also in place of what it said when the answers stood the other way round.
+  /// - Parameters:
+  ///   - verdict: what it says.
+  ///   - pair: the pair's number.
+  ///   - rater: who says it.
+  ///   - everyOrder: also in place of what it said when the answers stood the other way round.
   public func record(
     _ verdict: Verdict, on pair: Int64, by rater: String, everyOrder: Bool = false
   ) throws(PreferenceError) {
@@ -77,6 +81,7 @@ extension PreferenceStore {
   /// The pairs of which a rater has said nothing, in the order in which they were added.
   ///
   /// - Parameters:
+  ///   - rater: who is to say something.
   ///   - order: nothing while the answers stood so; nil: nothing at all.
   ///   - countingSkips: whether what was skipped is said.
   public func pairs(

@@ -53,14 +53,14 @@ public final class LoadedModel {
   /// - Parameters:
   ///   - folders: adapter folders, or folders of runs that hold one.
   ///   - anyBase: take adapters that were trained on other weights, too.
-  /// - Throws: what ``ModelWeights/load(adapters:anyBase:)`` throws.
+  /// - Throws: what ``ModelWeights/load(adapters:anyBase:scores:)`` throws.
   public func load(adapters folders: [String], anyBase: Bool = false) throws {
     try weights.load(adapters: folders, anyBase: anyBase)
   }
 
   /// The same with a weight for each.
   ///
-  /// - Throws: what ``ModelWeights/load(weighted:anyBase:)`` throws.
+  /// - Throws: what ``ModelWeights/load(weighted:anyBase:scores:)`` throws.
   public func load(weighted sources: [WeightedAdapter], anyBase: Bool = false) throws {
     try weights.load(weighted: sources, anyBase: anyBase)
   }
