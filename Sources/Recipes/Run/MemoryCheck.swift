@@ -18,12 +18,12 @@ public enum MemoryCheck: Sendable, Hashable {
 extension TuneRun {
   /// Plans memory before the model is loaded.
   ///
-  /// A plan that cannot be made stops no run: what is wrong with the recipe shows where the model is put together.
+  /// A plan that cannot be made stops no run, and is said so: what is wrong with the recipe shows where the model is put together.
   ///
   /// - Throws: ``RecipeError`` where the run does not fit, with what to change.
   func planMemory(
     _ data: inout RunData, _ url: URL, _ vocabulary: GrownVocabulary?
-  ) throws -> (plan: RunPlan, notes: [String])? {
+  ) throws -> (plan: RunPlan?, notes: [String])? {
     guard memoryCheck != .none || recipe.train.choosesCheckpointing else { return nil }
     let planned: RunPlan
     let context: PlanContext
@@ -32,7 +32,7 @@ extension TuneRun {
       planned = try chooseCheckpointing(data, in: context)
     } catch {
       recipe.train.choosesCheckpointing = false
-      return nil
+      return (nil, ["memory is not planned: \(error)"])
     }
     var notes = [planned.line]
     guard memoryCheck != .none, !planned.fits else { return (planned, notes) }
