@@ -96,9 +96,9 @@ extension TuneRun {
 }
 
 extension PlannedMemory {
-  /// What libraries set aside when they are first used, and code that is read then: measured on tiny models.
+  /// An allowance for what libraries set aside when they are first used, and for code that is read then.
   private static let ofLibraries = 60 << 20
-  /// What a CUDA context and its libraries take on the GPU.
+  /// An allowance for a CUDA context and its libraries on the GPU; not measured.
   private static let ofContext = 450 << 20
 
   init(_ findings: RunRehearsal.Findings, _ outline: ModelOutline, _ context: PlanContext, device: Device) {
